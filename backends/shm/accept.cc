@@ -1,0 +1,221 @@
+// The listener's half of the handshake: several clients at once, each step when its hello has come, none of them
+// trusted.
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "backends/shm/link.h"
+#include "backends/shm/segment.h"
+#include "core/context.h"
+#include "core/step.h"
+#include "core/wait.h"
+
+namespace rc {
+namespace {
+
+ShmPoint* shm(ListenPoint* p) noexcept { return static_cast<ShmPoint*>(p); }
+
+void forget(HalfOpen* h) noexcept {
+  int* fds[] = {&h->put_fd, &h->segment_fd, &h->fd};
+  for (int* fd : fds) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+  }
+  if (h->outbox != nullptr) unmap_segment(h->outbox, h->ring_bytes);
+  h->outbox = nullptr;
+}
+
+void refuse(ShmPoint* point, HalfOpen* h, Code code) noexcept {
+  send_hello(h->fd, make_refusal(point->params, code), -1);
+  forget(h);
+}
+
+bool watch(int set, int fd) noexcept {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+Code check_user(const ShmPoint* point, const Link& who) noexcept {
+  int64_t me = geteuid();
+  if (point->address.path || point->params.any_user || who.peer_uid == me || who.peer_uid == 0) return kOk;
+  return fail(kNoPermission, "user %lld may not connect to a listener of user %lld: it would have to set RC_ANY_USER",
+              static_cast<long long>(who.peer_uid), static_cast<long long>(me));
+}
+
+// A place for one more client. If there is none, the process that holds most of them loses the one that waits longest:
+// a crowd only crowds itself out.
+HalfOpen* make_place(ShmPoint* point) noexcept {
+  HalfOpen* out = nullptr;
+  int most = 0;
+  for (HalfOpen& h : point->half_open) {
+    if (h.fd < 0) return &h;
+    int held = 0;
+    for (const HalfOpen& other : point->half_open) held += other.pid == h.pid ? 1 : 0;
+    if (held > most || (held == most && h.until_ns < out->until_ns)) {
+      most = held;
+      out = &h;
+    }
+  }
+  refuse(point, out, fail_plain(kHandshake, "too many clients are in the middle of the handshake"));
+  return out;
+}
+
+// Takes one client from the backlog. kWouldBlock: there is none.
+Code take_client(ShmPoint* point) noexcept {
+  int fd = accept4(point->listen_fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
+  if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) return kOk;
+  if (fd < 0) return fail_errno(kSystem, "accepting a client", errno);
+  HalfOpen* h = make_place(point);
+  Link who = {};
+  who.peer_uid = -1;
+  read_credentials(fd, &who);
+  h->fd = fd;
+  h->pid = who.peer_pid;
+  h->until_ns = now_ns() + kHandshakeNs;
+  Code code = check_user(point, who);
+  if (code != kOk) {
+    refuse(point, h, code);
+  } else if (!watch(point->fd, fd)) {
+    code = fail_errno(kSystem, "watching a client", errno);
+    refuse(point, h, code);
+    return code;
+  }
+  return kOk;
+}
+
+// The client has asked: judge, make our segment, offer it.
+Code offer(ShmPoint* point, HalfOpen* h) noexcept {
+  size_t bytes = 0;
+  Code code = receive_hello(h->fd, &h->ask, &bytes, &h->put_fd);
+  if (code != kOk) return code;
+  code = check_hello(h->ask, bytes, Hello::kAsk);
+  // Of the second socket; what else it may be only harms the client. Closing one of another family might wait for its
+  // peer.
+  int type = 0, domain = 0;
+  socklen_t type_bytes = sizeof type, domain_bytes = sizeof domain;
+  if (code == kOk &&
+      (h->put_fd < 0 || getsockopt(h->put_fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) != 0 || type != SOCK_SEQPACKET ||
+       getsockopt(h->put_fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) != 0 || domain != AF_UNIX)) {
+    code = fail_plain(kNotRingchan, "the client's hello brings no doorbell socket");
+  }
+  uint64_t ring_bytes = 0;
+  if (code == kOk) code = judge_ask(h->ask, point->params, &ring_bytes);
+  if (code != kOk) return code;
+  code = make_segment(ring_bytes, &h->segment_fd, &h->outbox);
+  if (code != kOk) return code;
+  h->ring_bytes = ring_bytes;
+  code = send_hello(h->fd, make_hello(Hello::kOffer, point->params, ring_bytes), h->segment_fd);
+  close(h->segment_fd);
+  h->segment_fd = -1;
+  RC_STEP("accept: offered");
+  return code;
+}
+
+// The client has sent its segment: check and map it, and let it go.
+Code finish(ShmPoint* point, HalfOpen* h, Link* link) noexcept {
+  Hello accept;
+  size_t bytes = 0;
+  int segment = -1;
+  Code code = receive_hello(h->fd, &accept, &bytes, &segment);
+  if (code == kOk) code = check_hello(accept, bytes, Hello::kAccept);
+  if (code == kOk && segment < 0) code = fail_plain(kNotRingchan, "the client sent no memory file");
+  if (code == kOk) code = map_segment(segment, h->ring_bytes, &link->inbox);
+  if (segment >= 0) close(segment);
+  if (code != kOk) return code;
+  RC_STEP("accept: mapped");
+  code = send_hello(h->fd, make_hello(Hello::kGo, point->params, h->ring_bytes), -1);
+  if (code != kOk) {
+    unmap_segment(link->inbox, h->ring_bytes);
+    link->inbox = nullptr;
+    return code;
+  }
+  link->ops = point->ops;
+  link->outbox = h->outbox;
+  link->ring_bytes = h->ring_bytes;
+  link->direct = true;
+  link->full_fence = h->ask.heavy_fence == 0;
+  link->fd[kGetSide] = h->fd;
+  link->fd[kPutSide] = h->put_fd;
+  memcpy(link->identity, h->ask.identity, sizeof link->identity);
+  read_credentials(h->fd, link);
+  watch_process(link);
+  epoll_ctl(point->fd, EPOLL_CTL_DEL, h->fd, nullptr);
+  h->fd = h->put_fd = -1;
+  h->outbox = nullptr;
+  RC_STEP("accept: done");
+  return kOk;
+}
+
+// Advances every client whose hello has come; kOk: one is through and fills the link.
+Code advance_clients(ShmPoint* point, Link* link) noexcept {
+  int64_t now = now_ns();
+  for (HalfOpen& h : point->half_open) {
+    if (h.fd < 0) continue;
+    bool asked = h.outbox != nullptr;
+    Code code = asked ? finish(point, &h, link) : offer(point, &h);
+    if (code == kOk && asked) return kOk;
+    if (code == kWouldBlock && now >= h.until_ns)
+      code = fail_plain(kHandshake, "the client did not complete the handshake in time");
+    if (code != kOk && code != kWouldBlock) refuse(point, &h, code);
+  }
+  return kWouldBlock;
+}
+
+// When the most patient client's time is up at the latest.
+Deadline next_look(const ShmPoint* point, Deadline deadline) noexcept {
+  int64_t now = now_ns();
+  for (const HalfOpen& h : point->half_open) {
+    if (h.fd >= 0) deadline = deadline.sooner(h.until_ns > now ? h.until_ns - now : 0);
+  }
+  return deadline;
+}
+
+}  // namespace
+
+Code shm_listen(Context&, ListenPoint* p) noexcept {
+  ShmPoint* point = shm(p);
+  Code code = make_address(p->uri, &point->address);
+  if (code != kOk) return code;
+  for (HalfOpen& h : point->half_open) h.fd = h.put_fd = h.segment_fd = -1;
+  p->fd = epoll_create1(EPOLL_CLOEXEC);
+  if (p->fd < 0) return fail_errno(kSystem, "epoll for a listener", errno);
+  code = listen_at(p->uri, point->address, &point->listen_fd);
+  if (code == kOk && !watch(p->fd, point->listen_fd)) {
+    code = fail_errno(kSystem, "watching a listener", errno);
+    stop_listening(point->address, point->listen_fd);
+  }
+  if (code != kOk) close(p->fd);
+  return code;
+}
+
+void shm_interrupt_accept(ListenPoint* p) noexcept { shutdown(shm(p)->listen_fd, SHUT_RDWR); }
+
+void shm_unlisten(Context&, ListenPoint* p) noexcept {
+  ShmPoint* point = shm(p);
+  for (HalfOpen& h : point->half_open) forget(&h);
+  stop_listening(point->address, point->listen_fd);
+  close(p->fd);
+}
+
+Code shm_accept(Context& context, ListenPoint* p, Deadline deadline, Link* link) noexcept {
+  ShmPoint* point = shm(p);
+  for (int late = 0;;) {
+    if (p->closing.load(std::memory_order_acquire))
+      return fail_plain(kClosing, "the listener is being closed by another thread");
+    Code taken = take_client(point);
+    if (taken != kOk && taken != kWouldBlock) return taken;
+    Code code = advance_clients(point, link);
+    if (code == kOk) return kOk;
+    // Clients without end keep us neither beyond the deadline nor from a stop.
+    if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kHalfOpenMax)) continue;
+    code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));
+    if (code == kTimeout && deadline.left(now_ns()) != 0) continue;  // a client's time is up, not ours
+    if (code != kOk) return code;
+  }
+}
+
+}  // namespace rc

@@ -1,0 +1,48 @@
+// What the control path (connect.cc, accept.cc) and the data path (data.cc) of shm share.
+#ifndef BACKENDS_SHM_LINK_H_
+#define BACKENDS_SHM_LINK_H_
+
+#include "backends/shm/socket.h"
+#include "core/backend.h"
+
+namespace rc {
+
+// fd[kGetSide] is the connection's socket, fd[kPutSide] a second one, so that getter and putter never eat each other's
+// bells.
+using ShmLink = Link;
+
+// A client in the middle of the handshake.
+struct HalfOpen {
+  int fd;          // -1: free
+  int put_fd;      // its second socket
+  int segment_fd;  // our segment until it is sent
+  int64_t until_ns;
+  int64_t pid;
+  uint64_t ring_bytes;
+  Inbox* outbox;  // our segment
+  Hello ask;
+};
+
+inline constexpr int kHalfOpenMax = 16;
+
+struct ShmPoint : ListenPoint {
+  Address address;
+  int listen_fd;
+  HalfOpen half_open[kHalfOpenMax];
+};
+
+Code shm_listen(Context& context, ListenPoint* point) noexcept;
+void shm_interrupt_accept(ListenPoint* point) noexcept;
+void shm_unlisten(Context& context, ListenPoint* point) noexcept;
+Code shm_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
+Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Link* link) noexcept;
+void shm_close(Context& context, Link* link) noexcept;
+
+// Who is at the other end, as the kernel tells.
+void read_credentials(int socket, Link* link) noexcept;
+// Opens death_fd for that process.
+void watch_process(Link* link) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_SHM_LINK_H_

@@ -1,0 +1,36 @@
+// The unix socket of a connection: addresses, hellos with descriptors, doorbells.
+#ifndef BACKENDS_SHM_SOCKET_H_
+#define BACKENDS_SHM_SOCKET_H_
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "core/hello.h"
+#include "core/result.h"
+#include "core/uri.h"
+
+namespace rc {
+
+struct Address {
+  sockaddr_un sa;
+  socklen_t bytes;
+  bool path;  // in the file system; else abstract
+};
+
+// "NAME" or "/path"; kUri says what is wrong with it.
+Code make_address(const Uri& uri, Address* address) noexcept;
+
+// Binds and listens. A socket file that nobody listens behind any more is replaced.
+Code listen_at(const Uri& uri, const Address& address, int* fd) noexcept;
+void stop_listening(const Address& address, int fd) noexcept;
+
+// Sends one hello, and fd beside it unless it is -1. Never blocks: the socket is fresh and the hello small.
+Code send_hello(int socket, const Hello& hello, int fd) noexcept;
+
+// Receives one hello if one is there: kWouldBlock if not. *fd is the descriptor that came with it, -1 if none did; more
+// than one is an error. *bytes: what arrived of the hello.
+Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_SHM_SOCKET_H_

@@ -1,0 +1,129 @@
+#include "capi/config.h"
+
+#include <string.h>
+
+namespace rc {
+namespace {
+
+constexpr uint32_t kSizeMax = 4096;  // no version will ever have a larger struct
+constexpr uint32_t kSizeMin = 8;
+
+// Older callers' structs are shorter (the rest is default), newer ones longer (the rest must be default).
+Code read_struct(const void* from, uint32_t from_bytes, void* to, uint32_t to_bytes, const char* name) noexcept {
+  if (from_bytes < kSizeMin || from_bytes > kSizeMax) {
+    return fail(kConfig, "%s.size is %u; set it to sizeof(%s), here %u", name, from_bytes, name, to_bytes);
+  }
+  memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
+  const auto* bytes = static_cast<const uint8_t*>(from);
+  for (uint32_t i = to_bytes; i < from_bytes; ++i) {
+    if (bytes[i] != 0) {
+      return fail(kConfig,
+                  "%s has a field at byte %u that this library (version %u) does not know; leave it 0 or update", name,
+                  i, rc_version());
+    }
+  }
+  return kOk;
+}
+
+uint64_t value_or(uint64_t value, uint64_t otherwise) noexcept { return value != 0 ? value : otherwise; }
+
+Code check_range(const char* field, uint64_t value, uint64_t most) noexcept {
+  if (value <= most) return kOk;
+  return fail(kInvalid, "%s is %llu, at most %llu are possible", field, static_cast<unsigned long long>(value),
+              static_cast<unsigned long long>(most));
+}
+
+Code check_ring_bytes(const char* field, uint64_t value, uint64_t most, const char* whose) noexcept {
+  if (value <= most) return kOk;
+  return fail(kSize, "%s is %llu, %s %llu", field, static_cast<unsigned long long>(value), whose,
+              static_cast<unsigned long long>(most));
+}
+
+Code check_wait(const char* field, uint32_t wait) noexcept {
+  return wait <= RC_WAIT_SLEEP ? kOk : fail(kInvalid, "%s is %u, not one of RC_WAIT_*", field, wait);
+}
+
+Code copy_text(const char* field, const char* from, char* to, size_t room) noexcept {
+  if (from == nullptr) return kOk;
+  size_t bytes = strnlen(from, room);
+  if (bytes == room) return fail(kInvalid, "%s is longer than %zu bytes", field, room - 1);
+  memcpy(to, from, bytes + 1);
+  return kOk;
+}
+
+}  // namespace
+
+Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_t* memory_bytes) noexcept {
+  rc_config c = {};
+  Code code = config != nullptr ? read_struct(config, config->size, &c, sizeof c, "rc_config") : kOk;
+  if (code == kOk) code = check_range("rc_config.channels_max", c.channels_max, kChannelsMax);
+  if (code == kOk) code = check_range("rc_config.listeners_max", c.listeners_max, kListenersMax);
+  if (code == kOk) code = check_range("rc_config.rings_max", c.rings_max, kChannelsMax);
+  if (code == kOk) code = check_ring_bytes("rc_config.ring_bytes", c.ring_bytes, kRingBytesMax, "at most possible are");
+  if (code != kOk) return code;
+  limits->channels_max = c.channels_max != 0 ? c.channels_max : 16;
+  limits->listeners_max = c.listeners_max != 0 ? c.listeners_max : 4;
+  limits->rings_max = c.rings_max != 0 ? c.rings_max : limits->channels_max;
+  limits->ring_bytes = value_or(c.ring_bytes, kRingBytesDefault);
+  *memory = c.memory;
+  *memory_bytes = c.memory_bytes;
+  return kOk;
+}
+
+Code read_channel_params(const rc_channel_config* config, const Limits& limits, ChannelParams* params) noexcept {
+  rc_channel_config c = {};
+  memset(params, 0, sizeof *params);
+  Code code = config != nullptr ? read_struct(config, config->size, &c, sizeof c, "rc_channel_config") : kOk;
+  if (code == kOk && ((c.flags & ~RC_ANY_USER) != 0 || c.reserved != 0)) {
+    code =
+        fail(kConfig, "rc_channel_config: flags %#x or reserved %u are unknown to this library", c.flags, c.reserved);
+  }
+  if (code == kOk) code = check_wait("rc_channel_config.wait", c.wait);
+  if (code == kOk) {
+    code = check_ring_bytes("rc_channel_config.ring_bytes", c.ring_bytes, limits.ring_bytes,
+                            "the context was opened with rc_config.ring_bytes");
+  }
+  if (code == kOk)
+    code = copy_text("rc_channel_config.identity", c.identity, params->identity, sizeof params->identity);
+  if (code == kOk) code = copy_text("rc_channel_config.token", c.token, params->token, sizeof params->token);
+  params->ring_bytes = c.ring_bytes;
+  params->ring_bytes_max = limits.ring_bytes;
+  params->wait = c.wait;
+  params->any_user = (c.flags & RC_ANY_USER) != 0;
+  return code;
+}
+
+Code read_attach_params(const rc_attach_config* config, AttachParams* params) noexcept {
+  if (config == nullptr) return fail_plain(kInvalid, "rc_attach: the config is NULL, and memory has no default");
+  rc_attach_config c = {};
+  Code code = read_struct(config, config->size, &c, sizeof c, "rc_attach_config");
+  if (code != kOk) return code;
+  if (c.reserved != 0) return fail_plain(kConfig, "rc_attach_config.reserved is not 0");
+  code = check_wait("rc_attach_config.wait", c.wait);
+  if (code != kOk) return code;
+  auto unfit = [](const void* p) noexcept { return p == nullptr || reinterpret_cast<uintptr_t>(p) % kPair != 0; };
+  if (unfit(c.tx) || unfit(c.rx))
+    return fail(kInvalid, "rc_attach_config.tx and rx must be %zu-byte aligned and not NULL", kPair);
+  if (c.tx == c.rx) return fail_plain(kInvalid, "rc_attach_config.tx and rx are the same memory");
+  if (c.bytes < kAttachBytesMin || c.bytes > kRingOffset + kRingBytesMax) {
+    return fail(kSize, "rc_attach_config.bytes is %llu; %zu to %llu are possible",
+                static_cast<unsigned long long>(c.bytes), kAttachBytesMin,
+                static_cast<unsigned long long>(kRingOffset + kRingBytesMax));
+  }
+  *params = {c.tx, c.rx, c.bytes, c.wait, c.peer_fd > 0 ? c.peer_fd : -1};
+  return kOk;
+}
+
+Code write_answer(void* answer, uint32_t answer_bytes, const void* full, uint32_t full_bytes,
+                  const char* name) noexcept {
+  if (answer_bytes < kSizeMin || answer_bytes > kSizeMax) {
+    return fail(kConfig, "%s.size is %u; set it to sizeof(%s), here %u", name, answer_bytes, name, full_bytes);
+  }
+  memset(static_cast<uint8_t*>(answer) + sizeof(uint32_t), 0, answer_bytes - sizeof(uint32_t));
+  uint32_t bytes = answer_bytes < full_bytes ? answer_bytes : full_bytes;
+  memcpy(static_cast<uint8_t*>(answer) + sizeof(uint32_t), static_cast<const uint8_t*>(full) + sizeof(uint32_t),
+         bytes - sizeof(uint32_t));
+  return kOk;
+}
+
+}  // namespace rc

@@ -1,0 +1,426 @@
+// The C ABI: handles become objects, the fast path is tried, everything else is core's.
+// Declared here first, with the visibility that the rest of the library does not have.
+#pragma GCC visibility push(default)
+#include "capi/rc.h"
+#pragma GCC visibility pop
+
+#include <string.h>
+
+#include "capi/config.h"
+#include "core/channel.h"
+#include "core/context.h"
+
+namespace rc {
+namespace {
+
+constexpr uint32_t kVersionNumber = 100;  // 0.1.0
+constexpr uint32_t kSpansMax = 1024;
+
+static_assert(sizeof(Span) == sizeof(rc_span) && offsetof(Span, bytes) == offsetof(rc_span, bytes));
+static_assert(sizeof(ConstSpan) == sizeof(rc_const_span) &&
+              offsetof(ConstSpan, bytes) == offsetof(rc_const_span, bytes));
+static_assert(kWouldBlock == RC_E_WOULD_BLOCK && kStopped == RC_E_STOPPED && kInvalid == RC_E_INVALID &&
+              kNameInUse == RC_E_NAME_IN_USE);
+static_assert(kClosed == RC_E_CLOSED && kClosing == RC_E_CLOSING && kNoMemory == RC_E_NO_MEMORY &&
+              kSystem == RC_E_SYSTEM);
+static_assert(kWaitAdaptive == RC_WAIT_ADAPTIVE && kWaitSpin == RC_WAIT_SPIN && kWaitSleep == RC_WAIT_SLEEP);
+
+__attribute__((noinline, cold)) Code refuse_channel(Code code, uint64_t id) noexcept {
+  if (code == kBusy) return fail_plain(kBusy, "another thread is in the same direction of this channel");
+  return Handles::refuse(id, "channel");
+}
+
+// Enters the channel on one side, runs f, keeps the descriptor's state true, leaves.
+template <class F>
+Code on_side(uint64_t id, Side side, F f) noexcept {
+  Channel* c = Handles::channel(id);
+  Code code = c == nullptr ? kHandle : c->enter(side, id);
+  if (code != kOk) return refuse_channel(code, id);
+  code = f(*c);
+  if (c->has_descriptor()) c->update_readiness();
+  c->leave(side);
+  return code;
+}
+
+// For functions of any thread that only look: the answer is a snapshot.
+template <class F>
+Code on_channel(uint64_t id, F f) noexcept {
+  Channel* c = Handles::channel(id);
+  if (c == nullptr || c->id() != id) return Handles::refuse(id, "channel");
+  return f(*c);
+}
+
+Code null_argument(const char* what) noexcept { return fail(kInvalid, "%s is NULL", what); }
+
+template <class Spans>
+Code sum_of(const Spans* spans, uint32_t count, size_t* sum) noexcept {
+  if (count > kSpansMax) return fail(kInvalid, "%u pieces; at most %u are possible", count, kSpansMax);
+  if (spans == nullptr && count != 0) return null_argument("spans");
+  *sum = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (spans[i].data == nullptr && spans[i].bytes != 0) return null_argument("a piece's data");
+    if (__builtin_add_overflow(*sum, spans[i].bytes, sum))
+      return fail_plain(kInvalid, "the sizes of the pieces overflow");
+  }
+  return kOk;
+}
+
+// A put or get that did not go straight. Never inlined, and with the parameters of rc_put and rc_get, so that those end
+// in a jump and save no register.
+template <Channel::Amount kAmount, bool kPublish>
+__attribute__((noinline)) int32_t put_bytes(rc_channel channel, const void* data, size_t n, int64_t timeout_ns,
+                                            size_t* done) noexcept {
+  size_t unwanted;
+  size_t* moved = done != nullptr ? done : &unwanted;
+  *moved = 0;
+  if (data == nullptr && n != 0) return null_argument("data");
+  return on_side(channel.id, kPutSide, [&](Channel& c) noexcept {
+    if (kPublish && n != 0 && c.put_straight(data, n)) {
+      *moved = n;
+      return kOk;
+    }
+    ConstSpan span = {data, n};
+    return c.put(&span, n, kAmount, kPublish, timeout_ns, moved);
+  });
+}
+
+template <Channel::Amount kAmount>
+__attribute__((noinline)) int32_t get_bytes(rc_channel channel, void* data, size_t n, int64_t timeout_ns,
+                                            size_t* done) noexcept {
+  size_t unwanted;
+  size_t* moved = done != nullptr ? done : &unwanted;
+  *moved = 0;
+  if (data == nullptr && n != 0) return null_argument("data");
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept {
+    if (kAmount != Channel::Amount::kSome && n != 0 && c.get_straight(data, n)) {
+      *moved = n;
+      return kOk;
+    }
+    Span span = {data, n};
+    return c.get(&span, n, kAmount, timeout_ns, moved);
+  });
+}
+
+// The straight way through: a put or get that needs no wait and no second look.
+template <bool kSmall>
+__attribute__((always_inline)) inline bool put_straight(uint64_t id, const void* data, size_t n) noexcept {
+  Channel* c;
+  return data != nullptr && Handles::find(id, &c) && c->put_on_runway<kSmall>(id, data, n);
+}
+
+template <bool kSmall>
+__attribute__((always_inline)) inline bool get_straight(uint64_t id, void* data, size_t n) noexcept {
+  Channel* c;
+  return data != nullptr && Handles::find(id, &c) && c->get_on_runway<kSmall>(id, data, n);
+}
+
+inline bool is_small(size_t n) noexcept { return n - 1 < kSmallBytes; }  // 1..kSmallBytes
+
+template <Channel::Amount kAmount>
+__attribute__((noinline)) int32_t put_medium(rc_channel channel, const void* data, size_t n, int64_t timeout_ns,
+                                             size_t* done) noexcept {
+  if (n == 0 || !put_straight<false>(channel.id, data, n))
+    return put_bytes<kAmount, true>(channel, data, n, timeout_ns, done);
+  if (done != nullptr) *done = n;
+  return kOk;
+}
+
+template <Channel::Amount kAmount>
+__attribute__((noinline)) int32_t get_medium(rc_channel channel, void* data, size_t n, int64_t timeout_ns,
+                                             size_t* done) noexcept {
+  if (n == 0 || !get_straight<false>(channel.id, data, n))
+    return get_bytes<kAmount>(channel, data, n, timeout_ns, done);
+  if (done != nullptr) *done = n;
+  return kOk;
+}
+
+}  // namespace
+}  // namespace rc
+
+using namespace rc;  // NOLINT: this file is the C ABI of that namespace
+
+extern "C" {
+
+// ----------------------------------------------------------------------------------------------------------------
+// library
+
+uint32_t rc_version(void) { return kVersionNumber; }
+
+const char* rc_code_name(int32_t code) { return code_name(code); }
+
+const char* rc_reason(void) { return reason(); }
+
+// ----------------------------------------------------------------------------------------------------------------
+// context
+
+int32_t rc_footprint(const rc_config* config, uint64_t* bytes) {
+  if (bytes == nullptr) return null_argument("bytes");
+  Limits limits;
+  void* memory;
+  uint64_t memory_bytes;
+  Code code = read_limits(config, &limits, &memory, &memory_bytes);
+  if (code == kOk) *bytes = Context::footprint(limits);
+  return code;
+}
+
+int32_t rc_open(const rc_config* config, rc_ctx* ctx) {
+  if (ctx == nullptr) return null_argument("ctx");
+  ctx->id = 0;
+  Limits limits;
+  void* memory;
+  uint64_t memory_bytes;
+  Code code = read_limits(config, &limits, &memory, &memory_bytes);
+  return code == kOk ? Context::open(limits, memory, memory_bytes, &ctx->id) : code;
+}
+
+int32_t rc_close(rc_ctx ctx) {
+  Context* c = Handles::context(ctx.id);
+  return c != nullptr ? c->close() : Handles::refuse(ctx.id, "context");
+}
+
+int32_t rc_stop(rc_ctx ctx) {
+  Context* c = Handles::context(ctx.id);
+  if (c == nullptr) return Handles::refuse(ctx.id, "context");
+  c->stop();
+  return kOk;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// connection
+
+int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener) {
+  if (listener == nullptr) return null_argument("listener");
+  listener->id = 0;
+  Context* c = Handles::context(ctx.id);
+  if (c == nullptr) return Handles::refuse(ctx.id, "context");
+  ChannelParams params;
+  Code code = read_channel_params(config, c->limits(), &params);
+  return code == kOk ? c->listen(uri, params, &listener->id) : code;
+}
+
+int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel) {
+  if (channel == nullptr) return null_argument("channel");
+  channel->id = 0;
+  Listener* l = Handles::listener(listener.id);
+  if (l == nullptr) return Handles::refuse(listener.id, "listener");
+  return Handles::owner(listener.id)->accept(l, listener.id, timeout_ns, &channel->id);
+}
+
+int32_t rc_listener_fd(rc_listener listener, int32_t* fd) {
+  if (fd == nullptr) return null_argument("fd");
+  *fd = -1;
+  Listener* l = Handles::listener(listener.id);
+  if (l == nullptr) return Handles::refuse(listener.id, "listener");
+  if (l->point->fd < 0)
+    return fail(kUnsupported, "a listener over %s has no descriptor to wait on", l->point->ops->scheme);
+  *fd = l->point->fd;
+  return kOk;
+}
+
+int32_t rc_listener_close(rc_listener listener) {
+  Listener* l = Handles::listener(listener.id);
+  if (l == nullptr) return Handles::refuse(listener.id, "listener");
+  return Handles::owner(listener.id)->close_listener(l, listener.id);
+}
+
+int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
+                   rc_channel* channel) {
+  if (channel == nullptr) return null_argument("channel");
+  channel->id = 0;
+  Context* c = Handles::context(ctx.id);
+  if (c == nullptr) return Handles::refuse(ctx.id, "context");
+  ChannelParams params;
+  Code code = read_channel_params(config, c->limits(), &params);
+  return code == kOk ? c->connect(uri, params, timeout_ns, &channel->id) : code;
+}
+
+int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channel) {
+  if (channel == nullptr) return null_argument("channel");
+  channel->id = 0;
+  Context* c = Handles::context(ctx.id);
+  if (c == nullptr) return Handles::refuse(ctx.id, "context");
+  AttachParams params;
+  Code code = read_attach_params(config, &params);
+  return code == kOk ? c->attach(params, &channel->id) : code;
+}
+
+uint64_t rc_attach_overhead(void) { return kRingOffset; }
+
+int32_t rc_channel_close(rc_channel channel) {
+  Channel* c = Handles::channel(channel.id);
+  if (c == nullptr) return Handles::refuse(channel.id, "channel");
+  return Handles::owner(channel.id)->close_channel(c, channel.id);
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// bytes
+
+int32_t rc_put(rc_channel channel, const void* data, size_t n, int64_t timeout_ns, size_t* done) {
+  if (__builtin_expect(is_small(n) && put_straight<true>(channel.id, data, n), 1)) {
+    if (done != nullptr) *done = n;
+    return kOk;
+  }
+  return put_medium<Channel::Amount::kAll>(channel, data, n, timeout_ns, done);
+}
+
+int32_t rc_put_more(rc_channel channel, const void* data, size_t n, int64_t timeout_ns, size_t* done) {
+  return put_bytes<Channel::Amount::kAll, false>(channel, data, n, timeout_ns, done);
+}
+
+int32_t rc_flush(rc_channel channel) {
+  return on_side(channel.id, kPutSide, [](Channel& c) noexcept { return c.flush(); });
+}
+
+int32_t rc_sync(rc_channel channel, int64_t timeout_ns) {
+  return on_side(channel.id, kPutSide, [&](Channel& c) noexcept { return c.sync(timeout_ns); });
+}
+
+int32_t rc_get(rc_channel channel, void* data, size_t n, int64_t timeout_ns, size_t* done) {
+  if (__builtin_expect(is_small(n) && get_straight<true>(channel.id, data, n), 1)) {
+    if (done != nullptr) *done = n;
+    return kOk;
+  }
+  return get_medium<Channel::Amount::kAll>(channel, data, n, timeout_ns, done);
+}
+
+int32_t rc_try_put(rc_channel channel, const void* data, size_t n) {
+  if (is_small(n) && put_straight<true>(channel.id, data, n)) return kOk;
+  return put_medium<Channel::Amount::kTry>(channel, data, n, 0, nullptr);
+}
+
+int32_t rc_try_get(rc_channel channel, void* data, size_t n) {
+  if (is_small(n) && get_straight<true>(channel.id, data, n)) return kOk;
+  return get_medium<Channel::Amount::kTry>(channel, data, n, 0, nullptr);
+}
+
+int32_t rc_put_some(rc_channel channel, const void* data, size_t n, size_t* done) {
+  if (done == nullptr) return null_argument("done");
+  return put_bytes<Channel::Amount::kSome, true>(channel, data, n, 0, done);
+}
+
+int32_t rc_get_some(rc_channel channel, void* data, size_t n, int64_t timeout_ns, size_t* done) {
+  if (done == nullptr) return null_argument("done");
+  return get_bytes<Channel::Amount::kSome>(channel, data, n, timeout_ns, done);
+}
+
+int32_t rc_putv(rc_channel channel, const rc_const_span* spans, uint32_t count, int64_t timeout_ns, size_t* done) {
+  size_t unwanted, sum = 0;
+  size_t* moved = done != nullptr ? done : &unwanted;
+  *moved = 0;
+  Code code = sum_of(spans, count, &sum);
+  if (code != kOk) return code;
+  const auto* pieces = reinterpret_cast<const ConstSpan*>(spans);
+  return on_side(channel.id, kPutSide, [&](Channel& c) noexcept {
+    return c.put(pieces, sum, Channel::Amount::kAll, true, timeout_ns, moved);
+  });
+}
+
+int32_t rc_getv(rc_channel channel, const rc_span* spans, uint32_t count, int64_t timeout_ns, size_t* done) {
+  size_t unwanted, sum = 0;
+  size_t* moved = done != nullptr ? done : &unwanted;
+  *moved = 0;
+  Code code = sum_of(spans, count, &sum);
+  if (code != kOk) return code;
+  const auto* pieces = reinterpret_cast<const Span*>(spans);
+  return on_side(channel.id, kGetSide,
+                 [&](Channel& c) noexcept { return c.get(pieces, sum, Channel::Amount::kAll, timeout_ns, moved); });
+}
+
+int32_t rc_ready(rc_channel channel, size_t* readable, size_t* writable) {
+  Code code = kOk;
+  if (readable != nullptr) {
+    *readable = 0;
+    code = on_side(channel.id, kGetSide, [&](Channel& c) noexcept { return c.ready(readable, nullptr); });
+  }
+  if (code == kOk && writable != nullptr) {
+    *writable = 0;
+    code = on_side(channel.id, kPutSide, [&](Channel& c) noexcept { return c.ready(nullptr, writable); });
+  }
+  return code;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- no
+// copy
+
+int32_t rc_reserve(rc_channel channel, size_t min, int64_t timeout_ns, rc_span spans[2]) {
+  if (spans == nullptr) return null_argument("spans");
+  memset(spans, 0, 2 * sizeof spans[0]);
+  auto* pieces = reinterpret_cast<Span*>(spans);
+  return on_side(channel.id, kPutSide, [&](Channel& c) noexcept { return c.reserve(min, timeout_ns, pieces); });
+}
+
+int32_t rc_commit(rc_channel channel, size_t n) {
+  return on_side(channel.id, kPutSide, [&](Channel& c) noexcept { return c.commit(n); });
+}
+
+int32_t rc_peek(rc_channel channel, size_t min, int64_t timeout_ns, rc_const_span spans[2]) {
+  if (spans == nullptr) return null_argument("spans");
+  memset(spans, 0, 2 * sizeof spans[0]);
+  auto* pieces = reinterpret_cast<ConstSpan*>(spans);
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept { return c.peek(min, timeout_ns, pieces); });
+}
+
+int32_t rc_release(rc_channel channel, size_t n) {
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept { return c.release(n); });
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// messages
+
+int32_t rc_send(rc_channel channel, const void* data, size_t n, const uint32_t* imm, int64_t timeout_ns, size_t* done) {
+  size_t unwanted;
+  size_t* moved = done != nullptr ? done : &unwanted;
+  *moved = 0;
+  if (data == nullptr && n != 0) return null_argument("data");
+  return on_side(channel.id, kPutSide, [&](Channel& c) noexcept { return c.send(data, n, imm, timeout_ns, moved); });
+}
+
+int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm,
+                int64_t timeout_ns) {
+  if (n == nullptr) return null_argument("n");
+  *n = 0;
+  if (data == nullptr && capacity != 0) return null_argument("data");
+  return on_side(channel.id, kGetSide,
+                 [&](Channel& c) noexcept { return c.recv(data, capacity, n, imm, has_imm, timeout_ns); });
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// looking
+
+int32_t rc_channel_fd(rc_channel channel, int32_t* fd) {
+  if (fd == nullptr) return null_argument("fd");
+  *fd = -1;
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept { return c.descriptor(fd); });
+}
+
+int32_t rc_progress(rc_channel channel) {
+  return on_side(channel.id, kGetSide, [](Channel& c) noexcept { return c.progress(); });
+}
+
+int32_t rc_channel_info(rc_channel channel, rc_info* info) {
+  if (info == nullptr) return null_argument("info");
+  return on_channel(channel.id, [&](Channel& c) noexcept {
+    const Link* link = c.link();
+    rc_info full = {};
+    full.state = c.over();
+    full.ring_bytes = link->ring_bytes;
+    full.peer_pid = link->peer_pid;
+    full.peer_uid = link->peer_uid;
+    strncpy(full.backend, link->ops->scheme, sizeof full.backend - 1);
+    memcpy(full.uri, link->uri, sizeof full.uri);
+    memcpy(full.identity, link->identity, sizeof full.identity);
+    return write_answer(info, info->size, &full, sizeof full, "rc_info");
+  });
+}
+
+int32_t rc_channel_counters(rc_channel channel, rc_counters* counters) {
+  if (counters == nullptr) return null_argument("counters");
+  return on_channel(channel.id, [&](Channel& c) noexcept {
+    Channel::Counts n = c.counts();
+    rc_counters full = {0,           0,           n.put_bytes, n.got_bytes, n.sent_messages, n.received_messages,
+                        n.put_waits, n.get_waits, n.sleeps,    n.rings};
+    return write_answer(counters, counters->size, &full, sizeof full, "rc_counters");
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,479 @@
+/*
+ * ringchan: move bytes between two programs with one call.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * This header is the manual. It compiles as C99 and as C++17; nothing in it is inline and no macro is needed to call
+ * it, so that any language can bind it.
+ *
+ * THE IDEA. Each end of a channel owns an inbox: memory that only the peer writes and only the owner reads. A put
+ * copies bytes to the peer's inbox, a get takes them out of one's own. A URI says who moves the bytes:
+ *
+ *     loop:NAME            both ends in one context of one process
+ *     shm:NAME             two processes of one host (abstract unix socket; one network namespace)
+ *     shm:/path/to.sock    the same, the meeting point is a path and file permissions rule
+ *
+ * A SERVER                                            A CLIENT
+ *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
+ *     rc_open(NULL, &ctx);                                rc_open(NULL, &ctx);
+ *     rc_listen(ctx, "shm:demo", NULL, &l);               rc_connect(ctx, "shm:demo", NULL, RC_FOREVER, &ch);
+ *     rc_accept(l, RC_FOREVER, &ch);                      rc_put(ch, "hello", 5, RC_FOREVER, NULL);
+ *     rc_get(ch, buf, 5, RC_FOREVER, NULL);
+ *     rc_close(ctx);                                      rc_close(ctx);
+ *
+ * RESULTS. Every function that can fail returns a signed 32-bit code: RC_OK (0) or a negative code whose hundreds say
+ * what is damaged (see "Result codes"). Counts come back through pointers. rc_reason() tells, per thread, what was
+ * tried, what the system answered and what can be done. On failure nothing is lost: unless a function says otherwise,
+ * what it did not report as done has not happened.
+ *
+ * HANDLES are one-field structs with a 64-bit id that is never used twice in a process. A closed, forged or zero handle
+ * is an ordinary error: RC_E_HANDLE. In a child after fork() every handle of the parent is RC_E_FORKED.
+ *
+ * TIME. timeout_ns is relative: 0 tries once without waiting, RC_FOREVER (any negative value) has no deadline. Every
+ * wait also ends when the peer dies or closes, when the channel is closed by another thread and when rc_stop is called.
+ *
+ * THREADS. One thread at a time may put on a channel and one may get; the two may be different threads. A second one in
+ * the same direction gets RC_E_BUSY where it is noticed. Different channels are independent. "put side" below means:
+ * counts as the one putter; "get side": counts as the one getter; "any": no restriction.
+ *
+ * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
+ * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
+ * peer's help.
+ *
+ * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
+ * rings of shm channels are memory files made at connect. No call after that allocates.
+ *
+ * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
+ * crash, hang past a deadline or read or write anything but its own two memory files.
+ */
+#ifndef RC_H_
+#define RC_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------------------------------ Result codes */
+
+#define RC_OK 0
+
+/* -1..-99 later: nothing is wrong, the call may be repeated. */
+#define RC_E_WOULD_BLOCK (-1) /* timeout 0 or a try call, and it would have to wait */
+#define RC_E_TIMEOUT (-2)     /* the deadline passed */
+#define RC_E_NO_LISTENER (-3) /* the deadline passed and nobody listened at that URI */
+#define RC_E_STOPPED (-4)     /* rc_stop was called on the context */
+
+/* -100..-199 your call: an argument or the moment is wrong; nothing was changed. */
+#define RC_E_INVALID (-100)     /* an argument is out of its range */
+#define RC_E_HANDLE (-101)      /* the handle is closed, forged, zero or of another kind */
+#define RC_E_FORKED (-102)      /* the handle belongs to the parent process */
+#define RC_E_BUSY (-103)        /* another thread is in the same direction of this channel */
+#define RC_E_URI (-104)         /* the URI is malformed; the reason names the part */
+#define RC_E_SCHEME (-105)      /* no such backend in this build */
+#define RC_E_SIZE (-106)        /* a size is zero, too large, or not what the peer has */
+#define RC_E_POOL (-107)        /* a pool of the context is full; the reason names it and its size */
+#define RC_E_CONFIG (-108)      /* a config struct has a size this library does not know, or unknown fields set */
+#define RC_E_TRUNCATED (-109)   /* the message is larger than the buffer; it is still there */
+#define RC_E_STATE (-110)       /* not now: e.g. commit without reserve, another message begun */
+#define RC_E_UNSUPPORTED (-111) /* this backend or this channel cannot do that */
+#define RC_E_NAME_IN_USE (-112) /* somebody listens at that URI already */
+
+/* -200..-299 channel gone: this channel is over; close it. Bytes that had arrived can still be got. */
+#define RC_E_CLOSED (-200)    /* the peer closed, in good order */
+#define RC_E_PEER_DEAD (-201) /* the peer's process died or dropped the connection without closing */
+#define RC_E_CORRUPT (-202)   /* the peer broke the protocol */
+#define RC_E_CLOSING (-203)   /* this side is being closed by another thread */
+
+/* -300..-399 place unfit: this machine, process or peer cannot do it as things are. */
+#define RC_E_NO_MEMORY (-300)      /* the system refused memory */
+#define RC_E_NO_SPACE (-301)       /* the ring does not fit what is free on this machine */
+#define RC_E_NO_DESCRIPTORS (-302) /* the process or the system is out of descriptors */
+#define RC_E_NO_PERMISSION (-303)  /* the system, the peer's policy or the token forbids it */
+#define RC_E_VERSION (-304)        /* the peer speaks another protocol version */
+#define RC_E_LAYOUT (-305)         /* the peer was built with another memory layout */
+#define RC_E_NOT_RINGCHAN (-306)   /* whoever answered is not a ringchan peer */
+#define RC_E_REFUSED (-307)        /* the peer refused the connection; the reason says why */
+#define RC_E_HANDSHAKE (-308)      /* the peer did not complete the handshake in time */
+#define RC_E_SYSTEM (-309)         /* a system call failed in a way that has no code of its own */
+
+#define RC_FOREVER INT64_C(-1)
+
+/* ------------------------------------------------------------------------------------------------- Handles */
+
+typedef struct rc_ctx {
+  uint64_t id;
+} rc_ctx;
+typedef struct rc_listener {
+  uint64_t id;
+} rc_listener;
+typedef struct rc_channel {
+  uint64_t id;
+} rc_channel;
+
+/* ------------------------------------------------------------------------------------------------- Structs */
+
+/* Every config struct begins with its size (sizeof the struct as the caller was compiled) so that old programs run
+ * with new libraries and the reverse; all other fields 0 mean the default. NULL instead of a struct: all defaults. */
+
+typedef struct rc_config {
+  uint32_t size;          /* sizeof(rc_config) */
+  uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
+  uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
+  uint32_t rings_max;  /* rings in the pool (a loop channel takes one per end, shm takes none); default channels_max */
+  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
+} rc_config;
+
+/* How a side waits. */
+#define RC_WAIT_ADAPTIVE 0 /* spin a little, yield a little, then sleep; how little is learnt */
+#define RC_WAIT_SPIN 1     /* never sleep: lowest latency, one processor busy */
+#define RC_WAIT_SLEEP 2    /* sleep at once: no processor time while waiting */
+
+/* rc_channel_config.flags */
+#define RC_ANY_USER 1u /* shm:NAME listeners: accept processes of other users (default: same user and root) */
+
+typedef struct rc_channel_config {
+  uint32_t size;        /* sizeof(rc_channel_config) */
+  uint32_t flags;       /* RC_ANY_USER or 0 */
+  uint64_t ring_bytes;  /* bytes in flight per direction, all usable; 0: what the peer asks for, or the context's */
+  uint32_t wait;        /* RC_WAIT_* */
+  uint32_t reserved;    /* 0 */
+  const char* identity; /* told to the peer, at most 63 bytes; NULL: none */
+  const char* token; /* shared secret, at most 63 bytes, compared in constant time; NULL: none. Both ends must agree */
+} rc_channel_config;
+
+typedef struct rc_attach_config {
+  uint32_t size;   /* sizeof(rc_attach_config) */
+  uint32_t wait;   /* RC_WAIT_* */
+  void* tx;        /* memory this end writes: the peer's inbox; 128-byte aligned */
+  const void* rx;  /* memory the peer writes: this end's inbox; 128-byte aligned */
+  uint64_t bytes;  /* size of each of the two; the ring gets bytes - rc_attach_overhead() */
+  int32_t peer_fd; /* becomes readable or hangs up when the peer is gone (a pidfd, a socket); 0 or -1: none. Borrowed */
+  uint32_t reserved; /* 0 */
+} rc_attach_config;
+
+/* A piece of memory, and the same for reading. */
+typedef struct rc_span {
+  void* data;
+  size_t bytes;
+} rc_span;
+typedef struct rc_const_span {
+  const void* data;
+  size_t bytes;
+} rc_const_span;
+
+/* What is known of a channel and of the peer. */
+typedef struct rc_info {
+  uint32_t size;       /* in: sizeof(rc_info) */
+  int32_t state;       /* RC_OK while it works, else the code that ended it */
+  uint64_t ring_bytes; /* capacity of each direction */
+  int64_t peer_pid;    /* as the kernel tells; 0: unknown or in another namespace */
+  int64_t peer_uid;    /* as the kernel tells; -1: unknown */
+  char backend[16];    /* "loop", "shm", "attach" ... */
+  char uri[160];       /* as given to rc_connect, or the listener's */
+  char identity[64];   /* what the peer called itself; "" if nothing */
+} rc_info;
+
+/* Counters of one channel since it was opened. */
+typedef struct rc_counters {
+  uint32_t size; /* in: sizeof(rc_counters) */
+  uint32_t reserved;
+  uint64_t put_bytes; /* published to the peer */
+  uint64_t got_bytes; /* consumed from the peer */
+  uint64_t sent_messages;
+  uint64_t received_messages;
+  uint64_t put_waits; /* times a put had to wait for credit */
+  uint64_t get_waits; /* times a get had to wait for bytes */
+  uint64_t sleeps;    /* times a wait went to sleep in the kernel */
+  uint64_t rings;     /* doorbells sent to a sleeping peer */
+} rc_counters;
+
+/* ------------------------------------------------------------------------------------------------- Library */
+
+/* Gives the library's version.
+ * Parameters: none.
+ * Returns: major * 10000 + minor * 100 + patch.
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+uint32_t rc_version(void);
+
+/* Gives the name of a result code, e.g. "RC_E_TIMEOUT".
+ * Parameters: code - any value.
+ * Returns: a static string; "RC_E_UNKNOWN" for a value that is no code.
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+const char* rc_code_name(int32_t code);
+
+/* Tells why the calling thread's last failing call failed: what was tried, what the system answered, what to do.
+ * Parameters: none.
+ * Returns: a string of the calling thread, valid until its next failing call; "" if none failed yet.
+ * Blocks: no. Threads: any; each thread has its own. Order: none. Since: 0.1. */
+const char* rc_reason(void);
+
+/* ------------------------------------------------------------------------------------------------- Context */
+
+/* Computes how much memory a context with this config takes.
+ * Parameters: config - or NULL for defaults; bytes - out, for rc_config.memory_bytes.
+ * Returns: RC_OK; RC_E_CONFIG, RC_E_INVALID or RC_E_SIZE if a field is unknown or out of range.
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+int32_t rc_footprint(const rc_config* config, uint64_t* bytes);
+
+/* Opens a context: carves every pool, out of config->memory or one mapping of its own.
+ * Parameters: config - or NULL for defaults, read during the call only; its memory stays the context's until rc_close;
+ *   ctx - out.
+ * Returns: RC_OK; RC_E_CONFIG, RC_E_INVALID, RC_E_SIZE (also: memory_bytes below the footprint); RC_E_POOL (64 contexts
+ *   are open in this process); RC_E_NO_MEMORY; RC_E_NO_DESCRIPTORS.
+ * Blocks: no. Threads: any. Order: before everything else. Since: 0.1. */
+int32_t rc_open(const rc_config* config, rc_ctx* ctx);
+
+/* Closes a context with all its channels and listeners, and gives its memory back.
+ * Parameters: ctx - the handle is an error from now on.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
+ * Blocks: until calls of other threads on its channels have been woken and have left.
+ * Threads: any; no other thread may start a call on the context or its objects meanwhile. Order: last. Since: 0.1. */
+int32_t rc_close(rc_ctx ctx);
+
+/* Ends every wait in the context, now and from now on: they return RC_E_STOPPED. What needs no waiting still works.
+ * Parameters: ctx.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
+ * Blocks: no. Threads: any; safe in a signal handler. Order: any time before rc_close. Since: 0.1. */
+int32_t rc_stop(rc_ctx ctx);
+
+/* ------------------------------------------------------------------------------------------------- Connection */
+
+/* Starts to listen at a URI.
+ * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
+ * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
+ * RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
+ * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no. Threads: any. Order: after rc_open. Since: 0.1. */
+int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
+
+/* Accepts one client: a new channel each time; many clients may connect at once and in turn.
+ * Parameters: listener; timeout_ns - nanoseconds; channel - out.
+ * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_HANDLE; RC_E_BUSY (another thread accepts);
+ *   RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION; RC_E_SYSTEM. A client that
+ * misbehaves in the handshake is dropped and told why; that is no error here. Blocks: until a client has completed the
+ * handshake, or the deadline. Threads: one at a time per listener. Order: clients in the order in which they complete.
+ * Since: 0.1. */
+int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel);
+
+/* Gives a descriptor that is readable while rc_accept has something to do, for epoll and friends.
+ * Parameters: listener; fd - out, owned by the listener: wait on it, nothing else.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_UNSUPPORTED.
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+int32_t rc_listener_fd(rc_listener listener, int32_t* fd);
+
+/* Stops to listen; accepted channels live on, clients in the backlog are refused, the URI is free at once.
+ * Parameters: listener - the handle is an error from now on.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
+ * Blocks: until an rc_accept of another thread has been woken and has left (it returns RC_E_CLOSING). Threads: any.
+ * Order: none. Since: 0.1. */
+int32_t rc_listener_close(rc_listener listener);
+
+/* Connects to a listener; keeps trying until the deadline while nobody listens.
+ * Parameters: ctx; uri; config - or NULL, read during the call only; timeout_ns - nanoseconds; channel - out.
+ * Returns: RC_OK; RC_E_NO_LISTENER (the deadline passed and nobody listened); RC_E_TIMEOUT (somebody listens but did
+ * not accept); RC_E_STOPPED; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the
+ * listener has another ring size); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION
+ * (also: other user, wrong token); RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died
+ * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_SYSTEM. Blocks: until the listener's rc_accept has
+ * taken the connection, or the deadline. Threads: any. Order: after rc_open. Since: 0.1. */
+int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
+                   rc_channel* channel);
+
+/* Makes a channel over memory that somebody else provides: a static region, a mapping, a device's shared window. Both
+ * ends attach with tx and rx exchanged; the memory must be zero before the first one does. The peer is trusted.
+ * Parameters: ctx; config - read during the call only, its memory stays in use until rc_channel_close; channel - out.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_CONFIG; RC_E_INVALID (alignment, NULL); RC_E_SIZE (bytes too small); RC_E_POOL.
+ * Blocks: no. Waits on such a channel nap (50 microseconds to 1 millisecond) instead of sleeping until a doorbell.
+ * Threads: any. Order: none between the two ends. Since: 0.1. */
+int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channel);
+
+/* Gives how many bytes of attached memory are not ring.
+ * Parameters: none.
+ * Returns: bytes.
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+uint64_t rc_attach_overhead(void);
+
+/* Closes a channel: published bytes can still be got by the peer, which then gets RC_E_CLOSED. Staged bytes
+ * (rc_put_more) are published first.
+ * Parameters: channel - the handle is an error from now on.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
+ * Blocks: until calls of other threads on this channel have been woken and have left (they return RC_E_CLOSING).
+ * Threads: any. Order: none. Since: 0.1. */
+int32_t rc_channel_close(rc_channel channel);
+
+/* ------------------------------------------------------------------------------------------------- Bytes */
+
+/* Puts n bytes into the stream to the peer; n may be larger than the ring.
+ * Parameters: channel; data - n readable bytes, the caller's again on return; n - any; timeout_ns - nanoseconds; done -
+ * out, bytes put, or NULL. Returns: RC_OK with *done == n; RC_E_WOULD_BLOCK, RC_E_TIMEOUT or RC_E_STOPPED with *done ==
+ * 0 if n is at most half the ring (all or nothing), else with the bytes put so far; RC_E_CLOSED; RC_E_PEER_DEAD;
+ * RC_E_CORRUPT; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (between reserve and commit, or a message
+ * is half sent); RC_E_INVALID (NULL data). Blocks: while the ring is full. Threads: put side. Order: bytes arrive in
+ * the order of the puts. Since: 0.1. */
+int32_t rc_put(rc_channel channel, const void* data, size_t n, int64_t timeout_ns, size_t* done);
+
+/* Puts n bytes like rc_put, but the peer may see them only after the next rc_put, rc_flush or rc_channel_close: a
+ * batch. Parameters: as rc_put. Returns: as rc_put. Blocks: while the ring is full (what is staged is published before
+ * it waits). Threads: put side. Order: as rc_put. Since: 0.1. */
+int32_t rc_put_more(rc_channel channel, const void* data, size_t n, int64_t timeout_ns, size_t* done);
+
+/* Publishes what rc_put_more has staged.
+ * Parameters: channel.
+ * Returns: RC_OK, also when nothing is staged; RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING; RC_E_HANDLE;
+ *   RC_E_FORKED; RC_E_BUSY; RC_E_WOULD_BLOCK (the device's queue is full; not over loop and shm).
+ * Blocks: no. Threads: put side. Order: after all earlier puts. Since: 0.1. */
+int32_t rc_flush(rc_channel channel);
+
+/* Waits until all earlier puts are in the peer's memory (not: until it has got them).
+ * Parameters: channel; timeout_ns - nanoseconds.
+ * Returns: RC_OK, at once when nothing is under way; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSED;
+ * RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: until delivered; never over
+ * loop and shm. Threads: put side. Order: after all earlier puts. Since: 0.1. */
+int32_t rc_sync(rc_channel channel, int64_t timeout_ns);
+
+/* Gets exactly n bytes; n may be larger than the ring.
+ * Parameters: channel; data - n writable bytes; n - any; timeout_ns - nanoseconds; done - out, bytes consumed from the
+ * stream, or NULL. Returns: RC_OK with *done == n; RC_E_WOULD_BLOCK, RC_E_TIMEOUT or RC_E_STOPPED with *done == 0 if n
+ * is at most half the ring (nothing consumed, though data may have been written to), else with the bytes consumed so
+ * far; RC_E_CLOSED and RC_E_PEER_DEAD after what had arrived has been copied and consumed, *done < n; RC_E_CORRUPT;
+ * RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (between peek and release with bytes, or a message is
+ * half received); RC_E_INVALID (NULL data). Blocks: until n bytes have arrived. Threads: get side. Order: bytes come in
+ * the order of the puts. Since: 0.1. */
+int32_t rc_get(rc_channel channel, void* data, size_t n, int64_t timeout_ns, size_t* done);
+
+/* Puts n bytes now or none: rc_put with timeout 0 for n up to the capacity.
+ * Parameters: channel; data; n - more than the ring's capacity is RC_E_SIZE.
+ * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_SIZE; else as rc_put. Repeated tries succeed in the end for n up to half the
+ * capacity if the peer gets what is there. Blocks: no. Threads: put side. Order: as rc_put. Since: 0.1. */
+int32_t rc_try_put(rc_channel channel, const void* data, size_t n);
+
+/* Gets n bytes now or none.
+ * Parameters: channel; data; n - more than the ring's capacity is RC_E_SIZE.
+ * Returns: RC_OK; RC_E_WOULD_BLOCK (fewer than n bytes are there; they stay); RC_E_SIZE; else as rc_get, except that
+ * the end of the channel consumes nothing: rc_get_some takes what is left. Blocks: no. Threads: get side. Order: as
+ * rc_get. Since: 0.1. */
+int32_t rc_try_get(rc_channel channel, void* data, size_t n);
+
+/* Puts as much of n bytes as fits now.
+ * Parameters: channel; data; n; done - out, bytes put.
+ * Returns: RC_OK with *done > 0 (or n == 0); RC_E_WOULD_BLOCK with *done == 0; else as rc_put.
+ * Blocks: no. Threads: put side. Order: as rc_put. Since: 0.1. */
+int32_t rc_put_some(rc_channel channel, const void* data, size_t n, size_t* done);
+
+/* Gets what has arrived, at least one and at most n bytes.
+ * Parameters: channel; data; n; timeout_ns - nanoseconds, to wait for the first byte; done - out, bytes got.
+ * Returns: RC_OK with *done > 0 (or n == 0); RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED with *done == 0; RC_E_CLOSED
+ * or RC_E_PEER_DEAD only when nothing is left; else as rc_get. Blocks: until the first byte. Threads: get side. Order:
+ * as rc_get. Since: 0.1. */
+int32_t rc_get_some(rc_channel channel, void* data, size_t n, int64_t timeout_ns, size_t* done);
+
+/* Puts several pieces as one: they are published together as if they were one rc_put of the sum.
+ * Parameters: channel; spans - count pieces, empty ones allowed; count - at most 1,024; timeout_ns; done - out or NULL,
+ * bytes put. Returns: as rc_put for the sum of the sizes; RC_E_INVALID if count is above 1,024 or the sum overflows.
+ * Blocks: while the ring is full. Threads: put side. Order: as rc_put, pieces in order. Since: 0.1. */
+int32_t rc_putv(rc_channel channel, const rc_const_span* spans, uint32_t count, int64_t timeout_ns, size_t* done);
+
+/* Gets exactly the sum of several pieces, filling them in order.
+ * Parameters: channel; spans - count pieces, empty ones allowed; count - at most 1,024; timeout_ns; done - out or NULL,
+ * bytes consumed. Returns: as rc_get for the sum of the sizes; RC_E_INVALID if count is above 1,024 or the sum
+ * overflows. Blocks: until all have arrived. Threads: get side. Order: as rc_get. Since: 0.1. */
+int32_t rc_getv(rc_channel channel, const rc_span* spans, uint32_t count, int64_t timeout_ns, size_t* done);
+
+/* Tells how many bytes rc_try_get could take and rc_try_put could put now.
+ * Parameters: channel; readable, writable - out or NULL.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_CORRUPT; RC_E_CLOSING.
+ * Blocks: no. Threads: get side if readable is asked for, put side if writable is. Order: none. Since: 0.1. */
+int32_t rc_ready(rc_channel channel, size_t* readable, size_t* writable);
+
+/* ------------------------------------------------------------------------------------------------- Bytes without a
+ * copy */
+
+/* Gives free ring memory to be filled in place: one or two pieces, at least min bytes together.
+ * Parameters: channel; min - 1..capacity; timeout_ns - nanoseconds; spans - out, two pieces, the second may be empty;
+ * both are all that is free now. Returns: RC_OK; RC_E_SIZE (min is 0 or above the capacity); RC_E_WOULD_BLOCK;
+ * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_STATE (reserved already); else as rc_put. Blocks: until min bytes are free. Threads:
+ * put side. Order: rc_commit comes next on the put side. Since: 0.1. */
+int32_t rc_reserve(rc_channel channel, size_t min, int64_t timeout_ns, rc_span spans[2]);
+
+/* Publishes the first n bytes of what was reserved and ends the reservation.
+ * Parameters: channel; n - 0..reserved; 0 only gives up the reservation.
+ * Returns: RC_OK; RC_E_STATE (nothing reserved); RC_E_SIZE (more than reserved; the reservation stays); else as rc_put.
+ * Blocks: not over loop and shm; elsewhere while the device's queue is full. Threads: put side. Order: as rc_put.
+ * Since: 0.1. */
+int32_t rc_commit(rc_channel channel, size_t n);
+
+/* Gives what has arrived, in place: one or two pieces, at least min bytes together. A peer that is not trusted may
+ * change the bytes while they are looked at: copy before checking. Parameters: channel; min - 1..capacity; timeout_ns -
+ * nanoseconds; spans - out, two pieces, valid until rc_release. Returns: RC_OK; RC_E_SIZE (min is 0 or above the
+ * capacity); RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSED or RC_E_PEER_DEAD (fewer than min are left; a
+ * smaller min gives them); else as rc_get. Blocks: until min bytes have arrived. Threads: get side. Order: may be
+ * repeated; gets between peek and release are RC_E_STATE. Since: 0.1. */
+int32_t rc_peek(rc_channel channel, size_t min, int64_t timeout_ns, rc_const_span spans[2]);
+
+/* Consumes the first n bytes of what rc_peek gave and ends the view.
+ * Parameters: channel; n - 0..peeked.
+ * Returns: RC_OK; RC_E_STATE (nothing peeked); RC_E_SIZE (more than peeked; the view stays); else as rc_get.
+ * Blocks: no. Threads: get side. Order: as rc_get. Since: 0.1. */
+int32_t rc_release(rc_channel channel, size_t n);
+
+/* ------------------------------------------------------------------------------------------------- Messages */
+
+/* A channel carries bytes or messages; a raw put between messages shows up at the receiver as RC_E_CORRUPT. */
+
+/* Sends one message of n bytes, n from 0 to 2^63 - 1, larger than the ring too.
+ * Parameters: channel; data; n; imm - NULL, or a 32-bit value told beside the bytes; timeout_ns; done - out or NULL,
+ * bytes of this message put so far. Returns: RC_OK; RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED: if n + 16 is at most
+ * half the ring nothing was sent, else repeat the call with the same data, n and imm to go on with this message
+ * (anything else on the put side is RC_E_STATE until then); else as rc_put. Blocks: while the ring is full. Threads:
+ * put side. Order: messages arrive in order. Since: 0.1. */
+int32_t rc_send(rc_channel channel, const void* data, size_t n, const uint32_t* imm, int64_t timeout_ns, size_t* done);
+
+/* Receives one message.
+ * Parameters: channel; data - capacity writable bytes; capacity; n - out, the message's size; imm - out or NULL;
+ * has_imm - out or NULL, 1 if the sender gave an immediate; timeout_ns. Returns: RC_OK; RC_E_TRUNCATED (larger than
+ * capacity: *n tells the size, the message stays); RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED: repeat the call with
+ * the same buffer (a message larger than half the ring may be partly in it; anything else on the get side is RC_E_STATE
+ * until then); RC_E_CLOSED and RC_E_PEER_DEAD (no whole message is left); else as rc_get. Blocks: until a whole message
+ * has arrived. Threads: get side. Order: as sent. Since: 0.1. */
+int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm,
+                int64_t timeout_ns);
+
+/* ------------------------------------------------------------------------------------------------- Looking at a
+ * channel */
+
+/* Gives a level-triggered descriptor for epoll, asio, tokio, io_uring: readable while a get, or a put that last came up
+ * short, can make progress, and when the channel is over. The first call makes it; from then on gets and puts keep it
+ * up to date at some cost. Clear it by calling rc_try_get / rc_get_some / rc_try_put until RC_E_WOULD_BLOCK, or by
+ * consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait on it, nothing else. Returns:
+ * RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM;
+ * RC_E_UNSUPPORTED (attached memory); RC_E_BUSY. Blocks: no. Threads: get side; use it with one thread for both sides.
+ * Order: none. Since: 0.1. */
+int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
+
+/* Moves what can be moved without waiting. Over loop and shm there is nothing to do; over other backends puts and gets
+ * do it by themselves, so this is for a program that does neither for a while. Parameters: channel. Returns: RC_OK;
+ * RC_E_HANDLE; RC_E_FORKED; RC_E_PEER_DEAD; RC_E_CLOSED; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no. Threads: get side.
+ * Order: none. Since: 0.1. */
+int32_t rc_progress(rc_channel channel);
+
+/* Tells what is known of the channel and of the peer.
+ * Parameters: channel; info - in: its size; out: the rest, as much as fits.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is 0 or unknown).
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+int32_t rc_channel_info(rc_channel channel, rc_info* info);
+
+/* Reads the channel's counters.
+ * Parameters: channel; counters - in: its size; out: the rest.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is 0 or unknown).
+ * Blocks: no. Threads: any; the values of a running direction are approximate. Order: none. Since: 0.1. */
+int32_t rc_channel_counters(rc_channel channel, rc_counters* counters);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RC_H_ */

@@ -1,0 +1,54 @@
+// One area of memory, carved once, and the fixed pools in it.
+#ifndef CORE_ARENA_H_
+#define CORE_ARENA_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace rc {
+
+// Hands out pieces from the front. With no memory (base null) it only adds up: the footprint query is the same code.
+class Arena {
+ public:
+  Arena(void* base, size_t bytes) noexcept : base_(static_cast<uint8_t*>(base)), bytes_(bytes) {}
+
+  // Null when it is full, and always when it only adds up.
+  void* carve(size_t bytes, size_t align) noexcept {
+    size_t at = (used_ + align - 1) / align * align;
+    used_ = at + bytes;
+    return base_ != nullptr && used_ <= bytes_ ? base_ + at : nullptr;
+  }
+  size_t used() const noexcept { return used_; }
+
+ private:
+  uint8_t* base_;
+  size_t bytes_;
+  size_t used_ = 0;
+};
+
+// Which of `size` equal slots are free: a stack of their numbers. The caller locks.
+class SlotPool {
+ public:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  void carve(Arena& arena, uint32_t size) noexcept {
+    free_ = static_cast<uint32_t*>(arena.carve(size * sizeof(uint32_t), alignof(uint32_t)));
+    size_ = size;
+  }
+  void fill() noexcept {
+    for (uint32_t i = 0; i < size_; ++i) free_[i] = size_ - 1 - i;
+    count_ = size_;
+  }
+  uint32_t take() noexcept { return count_ == 0 ? kNone : free_[--count_]; }
+  void give(uint32_t slot) noexcept { free_[count_++] = slot; }
+  uint32_t size() const noexcept { return size_; }
+
+ private:
+  uint32_t* free_ = nullptr;
+  uint32_t size_ = 0;
+  uint32_t count_ = 0;
+};
+
+}  // namespace rc
+
+#endif  // CORE_ARENA_H_

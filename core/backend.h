@@ -1,0 +1,111 @@
+// The seam: what core asks of a backend. A backend moves bytes and makes or breaks connections; it decides nothing.
+// Every entry of the table is filled; core never checks for null. All memory a backend's objects need is carved by
+// core.
+#ifndef CORE_BACKEND_H_
+#define CORE_BACKEND_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/deadline.h"
+#include "core/result.h"
+#include "core/uri.h"
+#include "core/wire.h"
+
+namespace rc {
+
+class Context;
+struct Backend;
+
+inline constexpr size_t kIdentityBytes = 64;  // with the NUL
+inline constexpr size_t kTokenBytes = 64;     // with the NUL
+
+// What a connection is made with; checked by core.
+struct ChannelParams {
+  uint64_t ring_bytes;      // 0: as the peer wants
+  uint64_t ring_bytes_max;  // the context's; the answer when both ends want nothing
+  uint32_t wait;            // kWait*
+  bool any_user;
+  char identity[kIdentityBytes];
+  char token[kTokenBytes];
+};
+
+enum Side : uint32_t { kGetSide = 0, kPutSide = 1 };
+
+// One WRITE into the peer's inbox.
+struct WorkRequest {
+  const void* local;  // readable until the peer's credit covers it, or until post returns if `copy`
+  uint64_t offset;    // from the start of the peer's inbox
+  uint32_t bytes;
+  bool copy;  // at most one line: the source changes as soon as post returns
+};
+
+// One end of a connection, as the data path sees it. A backend's own struct begins with this one.
+struct Link {
+  const Backend* ops;
+  const Inbox* inbox;  // the peer writes, this end reads; content is peer input
+  Inbox* outbox;       // this end's image of the peer's inbox
+  size_t ring_bytes;
+  // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
+  bool direct;
+  // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.
+  bool full_fence;
+  // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone; -1: the side naps.
+  int fd[2];
+  int death_fd;  // becomes readable when the peer's process has ended, also if others hold copies of its descriptors;
+                 // -1: none
+  int64_t peer_pid;  // 0: unknown
+  int64_t peer_uid;  // -1: unknown
+  char identity[kIdentityBytes];
+  char uri[kUriBytes];
+
+  uint8_t* outbox_ring() const noexcept { return reinterpret_cast<uint8_t*>(outbox) + kRingOffset; }
+  // Read only, although the type says otherwise: the reader's half of the ring code never stores.
+  uint8_t* inbox_ring() const noexcept {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(inbox)) + kRingOffset;
+  }
+};
+
+// A place where clients arrive. A backend's own struct begins with this one.
+struct ListenPoint {
+  const Backend* ops;
+  ListenPoint* next;          // the context's list, under its lock
+  int fd;                     // readable while accept has something to do; -1: none
+  std::atomic<bool> closing;  // set before interrupt_accept
+  ChannelParams params;
+  Uri uri;
+};
+
+struct Backend {
+  const char* scheme;
+  size_t link_bytes;
+  size_t listen_bytes;
+
+  // Control path. Called without locks; waits end at the deadline, at context.stop() and at unlisten.
+  Code (*listen)(Context&, ListenPoint*) noexcept;  // uri and params are set
+  void (*interrupt_accept)(ListenPoint*) noexcept;  // wakes a sleeping accept, which then returns kClosing
+  void (*unlisten)(Context&, ListenPoint*) noexcept;
+  Code (*accept)(Context&, ListenPoint*, Deadline, Link*) noexcept;  // on failure the link holds nothing
+  Code (*connect)(Context&, const Uri&, const ChannelParams&, Deadline, Link*) noexcept;  // the same
+  void (*close)(Context&, Link*) noexcept;  // the last call on a link; `closed` has been written before
+
+  // Data path.
+  // In order, all or nothing, executed in order; n work requests are one doorbell. kWouldBlock: the queue is full. A
+  // single copied request (a credit) always finds room.
+  Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
+  Code (*progress)(Link*) noexcept;   // lets arrived writes land and reaps completions; bounded
+  bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
+  Code (*alive)(Link*,
+                Side) noexcept;  // kOk, kClosed or kPeerDead; one non-blocking look, eats stale doorbells of that side
+
+  // Sleeping.
+  void (*ring)(Link*, Side) noexcept;  // wakes that side of the peer; never blocks
+  void (*interrupt)(Link*) noexcept;   // wakes this end's own sleepers
+};
+
+// The backends of this program, ended by null. Defined by backends/registry.cc, or by a test's own registry.
+extern const Backend* const g_backends[];
+
+}  // namespace rc
+
+#endif  // CORE_BACKEND_H_

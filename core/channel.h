@@ -1,0 +1,218 @@
+// One end of a channel: the ring code, a link that moves the bytes, and who may be in it.
+#ifndef CORE_CHANNEL_H_
+#define CORE_CHANNEL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+#include "core/backend.h"
+#include "core/doorbell.h"
+#include "core/fence.h"
+#include "core/ring.h"
+#include "core/step.h"
+#include "core/wait.h"
+
+namespace rc {
+
+struct Span {
+  void* data;
+  size_t bytes;
+};
+struct ConstSpan {
+  const void* data;
+  size_t bytes;
+};
+
+using Atomics = StdAtomics;
+
+class Channel {
+ public:
+  // --- life; see context.cc ---
+  void open(Context* context, uint64_t id, Link* link, uint32_t wait, uint64_t start = 0) noexcept;
+  // Takes the handle away; true for the one caller that did it, who then closes.
+  bool claim(uint64_t id) noexcept {
+    if (!id_.compare_exchange_strong(id, 0, std::memory_order_acq_rel)) return false;
+    runway_id_.store(0, std::memory_order_relaxed);
+    return true;
+  }
+  // Wakes whoever is inside, waits until they have left, tells the peer and gives the link back.
+  void close() noexcept;
+  uint64_t id() const noexcept { return id_.load(std::memory_order_relaxed); }
+  Link* link() const noexcept { return link_; }
+
+  // --- who is inside ---
+  // One thread per side. A plain store instead of a locked exchange: evict() pairs with it by a heavy fence.
+  Code enter(Side side, uint64_t id) noexcept {
+    std::atomic<uint32_t>& inside = side == kPutSide ? put_.inside : get_.inside;
+    if (__builtin_expect(inside.load(std::memory_order_relaxed) != 0, 0)) return kBusy;
+    inside.store(1, std::memory_order_relaxed);
+    light_fence(full_fence_);  // pairs with heavy_fence in evict: either it sees us inside, or we see the id gone
+    if (__builtin_expect(id_.load(std::memory_order_acquire) != id, 0)) {
+      leave(side);
+      return kHandle;
+    }
+    return kOk;
+  }
+  void leave(Side side) noexcept {
+    (side == kPutSide ? put_.inside : get_.inside).store(0, std::memory_order_release);  // pairs with evict's acquire
+  }
+
+  // --- bytes ---
+  // The straight path: a small put or get on a runway that is known to be free. It enters and leaves by itself, calls
+  // nothing and takes no branch. kSmall: n <= kSmallBytes. False: nothing happened.
+  template <bool kSmall>
+  bool put_on_runway(uint64_t id, const void* data, size_t n) noexcept;
+  template <bool kSmall>
+  bool get_on_runway(uint64_t id, void* data, size_t n) noexcept;
+
+  // From here on the caller is inside on that side.
+  // Without a wait, over memory that both ends map. False: nothing happened.
+  bool put_straight(const void* data, size_t n) noexcept;
+  bool get_straight(void* data, size_t n) noexcept;
+
+  // How much of what was asked for a call must move: all of it, waiting if need be; all of it or nothing, without
+  // waiting; or what can be moved once one byte can.
+  enum class Amount { kAll, kTry, kSome };
+  Code put(const ConstSpan* spans, size_t n, Amount amount, bool publish, int64_t timeout_ns, size_t* done) noexcept;
+  Code get(const Span* spans, size_t n, Amount amount, int64_t timeout_ns, size_t* done) noexcept;
+  Code flush() noexcept;
+  Code sync(int64_t timeout_ns) noexcept;
+  Code ready(size_t* readable, size_t* writable) noexcept;
+
+  Code reserve(size_t min, int64_t timeout_ns, Span spans[2]) noexcept;
+  Code commit(size_t n) noexcept;
+  Code peek(size_t min, int64_t timeout_ns, ConstSpan spans[2]) noexcept;
+  Code release(size_t n) noexcept;
+
+  // --- messages (message.cc) ---
+  Code send(const void* data, size_t n, const uint32_t* imm, int64_t timeout_ns, size_t* done) noexcept;
+  Code recv(void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm, int64_t timeout_ns) noexcept;
+
+  // --- readiness (readiness.cc) ---
+  Code descriptor(int* fd) noexcept;
+  bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
+  void update_readiness() noexcept;
+  void close_readiness() noexcept;
+
+  Code progress() noexcept;
+  // Why the channel is over; kOk while it works.
+  Code over() const noexcept { return static_cast<Code>(over_.load(std::memory_order_acquire)); }
+
+  struct Counts {
+    uint64_t put_bytes, got_bytes, sent_messages, received_messages, put_waits, get_waits, sleeps, rings;
+  };
+  Counts counts() const noexcept;
+
+ private:
+  void evict() noexcept;
+  bool publish_before_close() noexcept;
+
+  enum PutMode : uint8_t { kPlainPut, kReserved, kInMessage };
+  enum GetMode : uint8_t { kPlainGet, kPeeked, kInMessageGet };
+
+  // One look at what a wait waits for, no system call. kWouldBlock: not yet.
+  Code look_for_space(size_t n) noexcept;
+  Code look_for_bytes(size_t n) noexcept;
+  Code look_for_delivery() noexcept;
+  // Waits until so much may be written, or read; returns credit before it waits.
+  Code wait_for_space(size_t n, Wait& wait) noexcept;
+  Code wait_for_bytes(size_t n, Wait& wait) noexcept;
+  // Spins, yields and sleeps until look() says other than kWouldBlock, or the wait ends for another reason.
+  template <class Look>
+  Code wait_for(Side side, Look look, Wait& wait) noexcept;
+  Code arm(Side side) noexcept;
+
+  // Notices the end of the channel: the peer's last word, our own eviction, what an earlier call found.
+  Code ended() noexcept;
+  Code end(Code why) noexcept;
+  Code corrupt(const char* what) noexcept;
+  Code check_alive(Side side) noexcept;
+  Code check_alive_sometimes(Side side, int64_t now) noexcept;
+
+  Code publish(const void* newest, size_t n) noexcept;
+  Code post_written() noexcept;
+  void pause_in_stream() noexcept;
+  void tell_credit() noexcept;
+  void tell_credit_if_any() noexcept {
+    if (get_.ring.untold() != 0) tell_credit();
+  }
+  void ring_getter() noexcept;
+  void ring_putter() noexcept;
+  void wake(Side side) noexcept;
+  // Whether calls of a side may take the straight path from now on.
+  void allow_straight(Side side) noexcept;
+
+  Code put_gate(PutMode wanted) noexcept;
+  Code get_gate(GetMode wanted) noexcept;
+  Code stream_out(const ConstSpan* spans, size_t n, size_t need, bool publish, Wait& wait, size_t* done) noexcept;
+  Code publish_piece(const void* newest, size_t n, Wait& wait) noexcept;
+  Code stream_in(const Span* spans, size_t n, bool whole, Wait& wait, size_t* done) noexcept;
+
+  // Read by both sides, written when the channel is opened or ends.
+  alignas(kPair) std::atomic<uint64_t> id_{0};
+  // The same while the channel works, 0 once it is over: the runways look at nothing else.
+  std::atomic<uint64_t> runway_id_{0};
+  Link* link_ = nullptr;
+  Inbox* outbox_ = nullptr;
+  const Inbox* inbox_ = nullptr;
+  Context* context_ = nullptr;
+  std::atomic<int32_t> over_{kOk};
+  std::atomic<const char*> over_text_{nullptr};
+  bool direct_ = false;
+  bool full_fence_ = true;
+  uint8_t wait_ = 0;
+  // The get side had to wait: what is put next is likely an answer, and goes into the tail line (PROTOCOL.md I5).
+  std::atomic<bool> answering_{false};
+
+  // The put side's own.
+  struct alignas(kPair) PutSide {
+    std::atomic<uint32_t> inside{0};
+    bool straight;  // put_straight and put_on_runway may be taken
+    TxRing<Atomics> ring;
+    Ringer<Atomics> getter_bell;  // rings the peer's getter
+    Sleeper<Atomics> sleeper;     // sleeps for credit
+    SpinBudget spin;
+    int64_t alive_checked_ns;
+    PutMode mode;
+    size_t wanted;  // what the last put came short of; readiness waits for so much space
+    size_t reserved;
+    // A message under way.
+    uint64_t message_done;   // bytes put of its header and body
+    uint64_t message_bytes;  // its body's size
+    uint16_t sequence;
+    Counter sent, waits, sleeps, rings;
+  } put_;
+
+  // The get side's own.
+  struct alignas(kPair) GetSide {
+    std::atomic<uint32_t> inside{0};
+    bool straight;  // get_straight and get_on_runway may be taken
+    RxRing<Atomics> ring;
+    Ringer<Atomics> putter_bell;  // rings the peer's putter
+    Sleeper<Atomics> sleeper;     // sleeps for bytes
+    SpinBudget spin;
+    int64_t alive_checked_ns;
+    GetMode mode;
+    bool backlog;  // the last look found more than was asked for: a stream
+    size_t peeked;
+    size_t wanted;  // what the last get came short of; readiness waits for so many bytes
+    // A message under way.
+    MessageHeader message;
+    uint64_t message_left;
+    uint16_t sequence;
+    Counter received, waits, sleeps, rings;
+  } get_;
+
+  // Readiness (readiness.cc).
+  int epoll_fd_ = -1;
+  int self_fd_ = -1;
+  bool self_signalled_ = false;
+};
+
+}  // namespace rc
+
+#include "core/channel_inline.h"
+
+#endif  // CORE_CHANNEL_H_

@@ -1,0 +1,358 @@
+#include "core/context.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
+namespace rc {
+namespace {
+
+std::atomic<uint64_t> g_serial{1};
+std::atomic<pid_t> g_owner{0};            // the process that opened the first context
+std::atomic<pid_t> g_parent{0};           // in a child that has opened its own: whose handles it inherited ...
+std::atomic<uint64_t> g_first_serial{0};  // ... which have serials below this one
+pthread_mutex_t g_open_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+uint64_t next_serial() noexcept { return g_serial.fetch_add(1, std::memory_order_relaxed); }
+
+size_t round_up(size_t n, size_t to) noexcept { return (n + to - 1) / to * to; }
+
+size_t inbox_stride(const Limits& limits) noexcept { return round_up(kRingOffset + limits.ring_bytes, Handles::kPage); }
+
+size_t link_stride() noexcept {
+  size_t most = sizeof(AttachedLink);
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
+    most = (*b)->link_bytes > most ? (*b)->link_bytes : most;
+  return round_up(most, kPair);
+}
+
+size_t point_stride() noexcept {
+  size_t most = sizeof(ListenPoint);
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
+    most = (*b)->listen_bytes > most ? (*b)->listen_bytes : most;
+  return round_up(most, kPair);
+}
+
+const Backend* find_backend(const char* scheme) noexcept {
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b) {
+    if (strcmp((*b)->scheme, scheme) == 0) return *b;
+  }
+  return nullptr;
+}
+
+Code parse_for_backend(const char* text, Uri* uri, const Backend** backend) noexcept {
+  Code code = uri->parse(text);
+  if (code != kOk) return code;
+  *backend = find_backend(uri->scheme);
+  if (*backend != nullptr) return kOk;
+  char known[96] = "";
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b) {
+    strncat(known, " ", sizeof known - strlen(known) - 1);
+    strncat(known, (*b)->scheme, sizeof known - strlen(known) - 1);
+  }
+  return fail(kScheme, "URI \"%s\": this build has no backend \"%s\"; it has:%s", text, uri->scheme, known);
+}
+
+Code pool_full(const char* pool, uint32_t size, const char* field) noexcept {
+  return fail(kPool, "the %s pool is full: all %u are in use; close some or raise rc_config.%s", pool, size, field);
+}
+
+}  // namespace
+
+alignas(Handles::kPage) Handles::Table Handles::table;
+
+// ----------------------------------------------------------------------------------------------------------------
+// handles
+
+Context* Handles::context(uint64_t id) noexcept {
+  Context* c = Id::kind(id) == Id::kContext ? owner(id) : nullptr;
+  return c != nullptr && c->id() == id ? c : nullptr;
+}
+
+Listener* Handles::listener(uint64_t id) noexcept {
+  Context* c = Id::kind(id) == Id::kListener ? owner(id) : nullptr;
+  if (c == nullptr || Id::slot(id) >= c->limits().listeners_max) return nullptr;
+  Listener* l = &c->listeners()[Id::slot(id)];
+  return l->id.load(std::memory_order_acquire) == id ? l : nullptr;
+}
+
+Code Handles::refuse(uint64_t id, const char* kind) noexcept {
+  pid_t owner_pid = g_owner.load(std::memory_order_relaxed);
+  if (owner_pid == getpid() && Id::serial(id) < g_first_serial.load(std::memory_order_relaxed)) {
+    owner_pid = g_parent.load(std::memory_order_relaxed);
+  }
+  if (id != 0 && owner_pid != 0 && owner_pid != getpid()) {
+    return fail(kForked, "this %s belongs to the parent process %d; a child opens its own context", kind,
+                int{owner_pid});
+  }
+  return fail(kHandle, id == 0 ? "this %s handle is zero" : "this %s handle is closed or was never given out", kind);
+}
+
+// ---------------------------------------------------------------------------------------------------------------- open
+
+Context* Context::carve(Arena& arena, const Limits& limits) noexcept {
+  void* at = arena.carve(sizeof(Context), kPair);
+  Context* c = at != nullptr ? new (at) Context : nullptr;
+  Context adding_up;  // carving into it is harmless when there is no memory
+  Context& to = c != nullptr ? *c : adding_up;
+  to.limits_ = limits;
+  to.channels_ = static_cast<Channel*>(arena.carve(limits.channels_max * sizeof(Channel), kPair));
+  to.links_ = static_cast<uint8_t*>(arena.carve(limits.channels_max * link_stride(), kPair));
+  to.listeners_ = static_cast<Listener*>(arena.carve(limits.listeners_max * sizeof(Listener), kPair));
+  to.point_memory_ = static_cast<uint8_t*>(arena.carve(limits.listeners_max * point_stride(), kPair));
+  to.channel_pool_.carve(arena, limits.channels_max);
+  to.listener_pool_.carve(arena, limits.listeners_max);
+  to.ring_pool_.carve(arena, limits.rings_max);
+  to.rings_ = static_cast<uint8_t*>(arena.carve(limits.rings_max * inbox_stride(limits), Handles::kPage));
+  return c;
+}
+
+uint64_t Context::footprint(const Limits& limits) noexcept {
+  Arena arena(nullptr, 0);
+  carve(arena, limits);
+  return arena.used() + Handles::kPage - 1;  // the caller's memory may begin anywhere
+}
+
+Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t* id) noexcept {
+  uint64_t needed = footprint(limits);
+  if (memory != nullptr && bytes < needed) {
+    return fail(kSize, "memory_bytes is %llu, the pools need %llu: ask rc_footprint",
+                static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(needed));
+  }
+  int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (stop_fd < 0) return fail_errno(kSystem, "eventfd at rc_open", errno);
+  void* mapping = nullptr;
+  if (memory == nullptr) {
+    mapping = mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapping == MAP_FAILED) {
+      int error = errno;
+      ::close(stop_fd);
+      return fail_errno(kNoMemory, "mapping the pools at rc_open", error);
+    }
+    memory = mapping;
+  }
+  register_heavy_fence();
+  uintptr_t begin = round_up(reinterpret_cast<uintptr_t>(memory), Handles::kPage);
+  Arena arena(reinterpret_cast<void*>(begin), needed - (Handles::kPage - 1));
+  Context* c = carve(arena, limits);
+  c->mapping_ = mapping;
+  c->mapping_bytes_ = needed;
+  c->stop_fd_ = stop_fd;
+  for (uint32_t i = 0; i < limits.channels_max; ++i) new (&c->channels_[i]) Channel;
+  for (uint32_t i = 0; i < limits.listeners_max; ++i) new (&c->listeners_[i]) Listener;
+  c->channel_pool_.fill();
+  c->listener_pool_.fill();
+  c->ring_pool_.fill();
+
+  pthread_mutex_lock(&g_open_mutex);
+  if (g_owner.load(std::memory_order_relaxed) != getpid()) {
+    g_parent.store(g_owner.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    if (g_parent.load(std::memory_order_relaxed) != 0)
+      g_first_serial.store(g_serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    g_owner.store(getpid(), std::memory_order_relaxed);
+    // In a child the handles of the parent must be unknown. An old kernel without it only loses that check.
+    madvise(&Handles::table, sizeof Handles::table, MADV_WIPEONFORK);
+  }
+  uint32_t slot = 0;
+  while (slot < kContextsMax && Handles::table.entries[slot].context.load(std::memory_order_relaxed) != nullptr) ++slot;
+  if (slot < kContextsMax) {
+    Handles::Entry& e = Handles::table.entries[slot];
+    *id = c->id_ = Id::make(Id::kContext, slot, 0, next_serial());
+    e.channels = c->channels_;
+    e.channels_max.store(limits.channels_max, std::memory_order_release);
+    e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles
+  }
+  pthread_mutex_unlock(&g_open_mutex);
+  if (slot < kContextsMax) return kOk;
+  ::close(stop_fd);
+  if (mapping != nullptr) munmap(mapping, needed);
+  return fail(kPool, "%u contexts are open in this process, more cannot be", kContextsMax);
+}
+
+Code Context::close() noexcept {
+  for (uint32_t i = 0; i < limits_.listeners_max; ++i) {
+    uint64_t id = listeners_[i].id.load(std::memory_order_relaxed);
+    if (id != 0) close_listener(&listeners_[i], id);
+  }
+  for (uint32_t i = 0; i < limits_.channels_max; ++i) {
+    uint64_t id = channels_[i].id();
+    if (id != 0) close_channel(&channels_[i], id);
+  }
+  Handles::Entry& e = Handles::table.entries[Id::context(id_)];
+  e.channels_max.store(0, std::memory_order_release);
+  e.context.store(nullptr, std::memory_order_release);
+  ::close(stop_fd_);
+  if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
+  return kOk;
+}
+
+void Context::stop() noexcept {
+  stopped_.store(true, std::memory_order_relaxed);
+  uint64_t one = 1;
+  // A full counter means that it is readable already.
+  ssize_t ignored = ::write(stop_fd_, &one, sizeof one);
+  static_cast<void>(ignored);
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// rings
+
+Inbox* Context::take_ring() noexcept {
+  lock();
+  uint32_t slot = ring_pool_.take();
+  unlock();
+  if (slot == SlotPool::kNone) {
+    pool_full("ring", ring_pool_.size(), "rings_max");
+    return nullptr;
+  }
+  // Only the head needs it: ring bytes are written before they are read.
+  return new (rings_ + slot * inbox_stride(limits_)) Inbox{};
+}
+
+void Context::give_ring(Inbox* inbox) noexcept {
+  lock();
+  ring_pool_.give(
+      static_cast<uint32_t>(static_cast<size_t>(reinterpret_cast<uint8_t*>(inbox) - rings_) / inbox_stride(limits_)));
+  unlock();
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// listeners
+
+Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
+  Uri uri;
+  const Backend* backend = nullptr;
+  Code code = parse_for_backend(text, &uri, &backend);
+  if (code != kOk) return code;
+  lock();
+  uint32_t slot = listener_pool_.take();
+  unlock();
+  if (slot == SlotPool::kNone) return pool_full("listener", listener_pool_.size(), "listeners_max");
+  auto* point = reinterpret_cast<ListenPoint*>(point_memory_ + slot * point_stride());
+  memset(static_cast<void*>(point), 0, point_stride());
+  point->ops = backend;
+  point->fd = -1;
+  point->params = params;
+  point->uri = uri;
+  lock();
+  point->next = points_;
+  points_ = point;
+  unlock();
+  code = backend->listen(*this, point);
+  if (code != kOk) {
+    forget(point);
+    return code;
+  }
+  listeners_[slot].point = point;
+  *id = Id::make(Id::kListener, Id::context(id_), slot, next_serial());
+  listeners_[slot].id.store(*id, std::memory_order_release);
+  return kOk;
+}
+
+void Context::forget(ListenPoint* point) noexcept {
+  lock();
+  ListenPoint** p = &points_;
+  while (*p != point) p = &(*p)->next;
+  *p = point->next;
+  listener_pool_.give(
+      static_cast<uint32_t>(static_cast<size_t>(reinterpret_cast<uint8_t*>(point) - point_memory_) / point_stride()));
+  unlock();
+}
+
+Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
+  if (l->inside.exchange(1, std::memory_order_seq_cst) != 0) {
+    return fail_plain(kBusy, "another thread is in rc_accept on this listener");
+  }
+  Code code = kClosing;
+  if (l->id.load(std::memory_order_seq_cst) == listener_id) {  // pairs with close_listener: both exchange, then look
+    ListenPoint* point = l->point;
+    code = open_channel(
+        point->params.wait,
+        [&](Link* link) noexcept {
+          Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
+          if (c == kTimeout && timeout_ns == 0) c = fail_plain(kWouldBlock, "no client is waiting");
+          if (c == kOk) memcpy(link->uri, point->uri.text, sizeof link->uri);
+          return c;
+        },
+        id);
+  }
+  bool closing = l->id.load(std::memory_order_seq_cst) != listener_id;
+  l->inside.store(0, std::memory_order_release);
+  if (code != kOk && closing) return fail_plain(kClosing, "the listener is being closed by another thread");
+  return code;
+}
+
+Code Context::close_listener(Listener* l, uint64_t id) noexcept {
+  if (!l->id.compare_exchange_strong(id, 0, std::memory_order_seq_cst)) return Handles::refuse(id, "listener");
+  ListenPoint* point = l->point;
+  point->closing.store(true, std::memory_order_seq_cst);
+  while (l->inside.load(std::memory_order_seq_cst) != 0) {
+    point->ops->interrupt_accept(point);
+    nap(-1, -1, kNapMinNs);
+  }
+  point->ops->unlisten(*this, point);
+  forget(point);
+  return kOk;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// channels
+
+Link* Context::link_of(uint32_t slot) noexcept { return reinterpret_cast<Link*>(links_ + slot * link_stride()); }
+
+template <class Fill>
+Code Context::open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept {
+  lock();
+  uint32_t slot = channel_pool_.take();
+  unlock();
+  if (slot == SlotPool::kNone) return pool_full("channel", channel_pool_.size(), "channels_max");
+  Link* link = link_of(slot);
+  memset(static_cast<void*>(link), 0, link_stride());
+  link->fd[kGetSide] = link->fd[kPutSide] = link->death_fd = -1;
+  link->peer_uid = -1;
+  Code code = fill(link);
+  if (code != kOk) {
+    lock();
+    channel_pool_.give(slot);
+    unlock();
+    return code;
+  }
+  *id = Id::make(Id::kChannel, Id::context(id_), slot, next_serial());
+  channels_[slot].open(this, *id, link, wait);
+  return kOk;
+}
+
+Code Context::connect(const char* text, const ChannelParams& params, int64_t timeout_ns, uint64_t* id) noexcept {
+  Uri uri;
+  const Backend* backend = nullptr;
+  Code code = parse_for_backend(text, &uri, &backend);
+  if (code != kOk) return code;
+  return open_channel(
+      params.wait,
+      [&](Link* link) noexcept {
+        link->ops = backend;
+        memcpy(link->uri, uri.text, sizeof link->uri);
+        return backend->connect(*this, uri, params, Deadline::after(timeout_ns), link);
+      },
+      id);
+}
+
+Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
+  return open_channel(
+      params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
+}
+
+Code Context::close_channel(Channel* channel, uint64_t id) noexcept {
+  if (!channel->claim(id)) return Handles::refuse(id, "channel");
+  channel->close();
+  lock();
+  channel_pool_.give(static_cast<uint32_t>(channel - channels_));
+  unlock();
+  return kOk;
+}
+
+}  // namespace rc

@@ -1,0 +1,147 @@
+// A context: the memory everything else is carved from, and the tables that handles lead to.
+#ifndef CORE_CONTEXT_H_
+#define CORE_CONTEXT_H_
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+#include "core/arena.h"
+#include "core/attach.h"
+#include "core/backend.h"
+#include "core/channel.h"
+
+namespace rc {
+
+// Checked; see rc_config in rc.h.
+struct Limits {
+  uint32_t channels_max;
+  uint32_t listeners_max;
+  uint32_t rings_max;
+  uint64_t ring_bytes;
+};
+
+inline constexpr uint32_t kContextsMax = 64;
+inline constexpr uint32_t kChannelsMax = 65536;
+inline constexpr uint32_t kListenersMax = 1024;
+inline constexpr uint64_t kRingBytesMax = uint64_t{1} << 30;
+inline constexpr uint64_t kRingBytesDefault = uint64_t{4} << 20;
+
+// A handle's id: which context, which slot, and a number that is never given twice in a process. A channel's kind is 0,
+// so that kind and slot together are the slot, and one comparison checks both.
+struct Id {
+  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2 };
+  static constexpr uint64_t make(Kind kind, uint32_t context, uint32_t slot, uint64_t serial) noexcept {
+    return (serial << 24) | (uint64_t{context} << 18) | (uint64_t{kind} << 16) | slot;
+  }
+  static constexpr uint64_t serial(uint64_t id) noexcept { return id >> 24; }
+  static constexpr uint32_t slot(uint64_t id) noexcept { return static_cast<uint32_t>(id & 0xffff); }
+  static constexpr Kind kind(uint64_t id) noexcept { return static_cast<Kind>((id >> 16) & 3); }
+  static constexpr uint32_t context(uint64_t id) noexcept { return static_cast<uint32_t>((id >> 18) & 63); }
+};
+
+struct Listener {
+  std::atomic<uint64_t> id{0};
+  std::atomic<uint32_t> inside{0};  // a thread is in accept
+  ListenPoint* point;
+};
+
+class Context {
+ public:
+  static uint64_t footprint(const Limits& limits) noexcept;
+  // memory null: one mapping of our own.
+  static Code open(const Limits& limits, void* memory, uint64_t bytes, uint64_t* id) noexcept;
+  // The caller has made sure that nobody is about to use it.
+  Code close() noexcept;
+
+  // --- control path ---
+  Code listen(const char* uri, const ChannelParams& params, uint64_t* id) noexcept;
+  Code accept(Listener* listener, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept;
+  Code close_listener(Listener* listener, uint64_t id) noexcept;
+  Code connect(const char* uri, const ChannelParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
+  Code attach(const AttachParams& params, uint64_t* id) noexcept;
+  Code close_channel(Channel* channel, uint64_t id) noexcept;
+
+  // --- what backends use ---
+  void lock() noexcept { pthread_mutex_lock(&mutex_); }
+  void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+  ListenPoint* listen_points() noexcept { return points_; }  // under the lock
+  const Limits& limits() const noexcept { return limits_; }
+  // One inbox with a ring of limits().ring_bytes, zeroed; null if the pool is empty.
+  Inbox* take_ring() noexcept;
+  void give_ring(Inbox* inbox) noexcept;
+  int stop_fd() const noexcept { return stop_fd_; }
+  bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+  void stop() noexcept;
+
+  Channel* channels() noexcept { return channels_; }
+  Listener* listeners() noexcept { return listeners_; }
+  uint64_t id() const noexcept { return id_; }
+
+ private:
+  // fill: makes the link; its result is the call's.
+  template <class Fill>
+  Code open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept;
+  void forget(ListenPoint* point) noexcept;
+  static Context* carve(Arena& arena, const Limits& limits) noexcept;
+  Link* link_of(uint32_t slot) noexcept;
+
+  uint64_t id_ = 0;
+  Limits limits_;
+  void* mapping_ = nullptr;  // ours, to be unmapped; null: the caller's
+  uint64_t mapping_bytes_ = 0;
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  int stop_fd_ = -1;
+  std::atomic<bool> stopped_{false};
+  Channel* channels_ = nullptr;
+  Listener* listeners_ = nullptr;
+  uint8_t* links_ = nullptr;
+  uint8_t* rings_ = nullptr;
+  ListenPoint* points_ = nullptr;
+  uint8_t* point_memory_ = nullptr;
+  SlotPool channel_pool_, listener_pool_, ring_pool_;
+};
+
+// The way from a 64-bit id to an object. The table is wiped in a forked child, where every id is unknown.
+struct Handles {
+  struct alignas(32) Entry {
+    std::atomic<Context*> context{nullptr};
+    Channel* channels = nullptr;
+    std::atomic<uint32_t> channels_max{0};  // 0: no context here
+  };
+  static constexpr size_t kPage = 4096;
+  union Table {
+    constexpr Table() noexcept : entries{} {}
+    Entry entries[kContextsMax];
+    uint8_t page[kPage];
+  };
+  alignas(kPage) static Table table;
+
+  // Written as a question so that the caller has one branch, not two.
+  static bool find(uint64_t id, Channel** channel) noexcept {
+    Entry& e = table.entries[Id::context(id)];
+    uint64_t slot = id & 0x3ffff;
+    // Pairs with the release in Context::open: `channels` is set before.
+    if (slot >= e.channels_max.load(std::memory_order_acquire)) return false;
+    *channel = &e.channels[slot];
+    return true;
+  }
+  static Channel* channel(uint64_t id) noexcept {
+    Channel* c;
+    return find(id, &c) ? c : nullptr;
+  }
+  static Context* context(uint64_t id) noexcept;
+  // The context an object's id belongs to.
+  static Context* owner(uint64_t id) noexcept {
+    return table.entries[Id::context(id)].context.load(std::memory_order_acquire);
+  }
+  static Listener* listener(uint64_t id) noexcept;
+  // Why an id leads nowhere.
+  static Code refuse(uint64_t id, const char* kind) noexcept;
+};
+
+}  // namespace rc
+
+#endif  // CORE_CONTEXT_H_

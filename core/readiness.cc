@@ -1,0 +1,68 @@
+// The level-triggered descriptor of a channel: an epoll set of both doorbells and an eventfd of our own. After each
+// call either we are armed, so that the peer's next store rings, or our own eventfd says that there is something to do.
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/channel.h"
+
+namespace rc {
+namespace {
+
+bool watch(int set, int fd) noexcept {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+}  // namespace
+
+Code Channel::descriptor(int* fd) noexcept {
+  if (!has_descriptor()) {
+    if (link_->fd[kGetSide] < 0)
+      return fail(kUnsupported, "a channel over %s has no descriptor to wait on", link_->ops->scheme);
+    self_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    epoll_fd_ = self_fd_ < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    bool two = link_->fd[kPutSide] >= 0 && link_->fd[kPutSide] != link_->fd[kGetSide];
+    if (epoll_fd_ < 0 || !watch(epoll_fd_, self_fd_) || !watch(epoll_fd_, link_->fd[kGetSide]) ||
+        (two && !watch(epoll_fd_, link_->fd[kPutSide])) ||
+        (link_->death_fd >= 0 && !watch(epoll_fd_, link_->death_fd))) {
+      Code code = fail_errno(kSystem, "making the channel's descriptor", errno);
+      close_readiness();
+      return code;
+    }
+    allow_straight(kPutSide);
+    allow_straight(kGetSide);
+    update_readiness();
+  }
+  *fd = epoll_fd_;
+  return kOk;
+}
+
+void Channel::close_readiness() noexcept {
+  if (self_fd_ >= 0) ::close(self_fd_);
+  if (epoll_fd_ >= 0) ::close(epoll_fd_);
+  self_fd_ = epoll_fd_ = -1;
+  self_signalled_ = false;
+}
+
+void Channel::update_readiness() noexcept {
+  auto something = [this]() noexcept {
+    return look_for_bytes(get_.wanted) != kWouldBlock || ended() != kOk ||
+           (put_.wanted > 1 && look_for_space(put_.wanted) != kWouldBlock);
+  };
+  bool signal = something();
+  if (!signal) {
+    arm(kGetSide);
+    arm(kPutSide);
+    signal = something();
+  }
+  if (signal == self_signalled_) return;
+  uint64_t one = 1;
+  ssize_t moved = signal ? ::write(self_fd_, &one, sizeof one) : ::read(self_fd_, &one, sizeof one);
+  if (moved == sizeof one) self_signalled_ = signal;
+}
+
+}  // namespace rc

@@ -1,0 +1,30 @@
+// "scheme:name?key=value&key=value".
+#ifndef CORE_URI_H_
+#define CORE_URI_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/result.h"
+
+namespace rc {
+
+inline constexpr size_t kUriBytes = 160;  // with the NUL
+
+struct Uri {
+  char text[kUriBytes];    // as given
+  char scheme[kUriBytes];  // before the first colon
+  char name[kUriBytes];    // between it and the question mark
+  char query[kUriBytes];   // behind that; may be empty
+
+  // Splits; an error names the part.
+  Code parse(const char* uri) noexcept;
+  // The value of a key as a number; `otherwise` if it is absent. kUri if it is no number.
+  Code number(const char* key, uint64_t otherwise, uint64_t* value) const noexcept;
+  // Every key of the query must be one of `known`, a list ended by null.
+  Code only(const char* const* known) const noexcept;
+};
+
+}  // namespace rc
+
+#endif  // CORE_URI_H_

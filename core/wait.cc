@@ -1,0 +1,42 @@
+#include "core/wait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+namespace rc {
+namespace {
+
+// ppoll with a negative time-out meaning none; EINTR counts as "look again".
+int poll_ns(pollfd* fds, nfds_t count, int64_t ns) noexcept {
+  timespec t;
+  t.tv_sec = ns / 1000000000;
+  t.tv_nsec = ns % 1000000000;
+  return ppoll(fds, count, ns < 0 ? nullptr : &t, nullptr);
+}
+
+}  // namespace
+
+Code wait_readable(int fd, int stop_fd, Deadline deadline, int other_fd) noexcept {
+  pollfd fds[3] = {{fd, POLLIN, 0}, {stop_fd, POLLIN, 0}, {other_fd, POLLIN, 0}};
+  for (;;) {
+    int64_t left = deadline.never() ? -1 : deadline.left(now_ns());
+    int n = poll_ns(fds, 3, left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {  // no memory: a short sleep, then the caller looks again
+      const timespec pause = {0, kNapMinNs};
+      nanosleep(&pause, nullptr);
+      return left == 0 ? fail_plain(kTimeout, "the deadline passed") : kOk;
+    }
+    if (fds[1].revents != 0) return fail_plain(kStopped, "rc_stop was called on the context");
+    if (n > 0 && left != 0) return kOk;  // else whoever keeps ringing would keep us
+    if (left == 0) return fail_plain(kTimeout, "the deadline passed");
+  }
+}
+
+void nap(int fd, int stop_fd, int64_t ns) noexcept {
+  pollfd fds[2] = {{fd, POLLIN, 0}, {stop_fd, POLLIN, 0}};
+  poll_ns(fds, 2, ns);
+}
+
+}  // namespace rc

@@ -1,0 +1,3 @@
+"""Offline stand-in: the native rule."""
+
+cc_binary = native.cc_binary

@@ -1,0 +1,3 @@
+"""Offline stand-in: the native rule."""
+
+sh_binary = native.sh_binary

@@ -1,0 +1,3 @@
+"""Offline stand-in: the native rule."""
+
+sh_test = native.sh_test

@@ -1,0 +1,190 @@
+// harness/run bench: ringchan over shm beside the limits of the machine and, on request, beside its peers.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <stdexcept>
+
+#include "capi/rc.h"
+#include "harness/bench/clock.h"
+#include "harness/bench/limits.h"
+#include "harness/bench/peer_lanes.h"
+#include "harness/bench/plan.h"
+#include "harness/bench/report.h"
+#include "harness/bench/ringchan_cases.h"
+
+namespace rcbench {
+namespace {
+
+struct Options {
+  std::string json, picture, wait = "spin";
+  std::vector<std::string> only;
+  bool peers = false, quick = false;
+  size_t ring_bytes = size_t{4} << 20;
+  int rounds = 0;
+};
+
+uint32_t wait_code(const std::string& name) { return name == "spin" ? RC_WAIT_SPIN : RC_WAIT_ADAPTIVE; }
+
+Lane limit_lane(const char* name, Sample (*run)(const Placement&, const Job&), const Placement& placement) {
+  return {Lane::Role::kLimit, name, [=, &placement](const Job& job) { return run(placement, job); }, 0, {}, "", false};
+}
+
+Lane our_lane(Test test, uint32_t wait, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) { return ringchan_sample(placement, test, job, wait); };
+  return {Lane::Role::kOurs, kOurs, run, 0, {}, "", false};
+}
+
+// The same stream, read in batches.
+Lane our_batch_lane(uint32_t wait, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) { return ringchan_batch_sample(placement, job, wait); };
+  return {Lane::Role::kVariant, kOursBatch, run, 0, {}, "", false};
+}
+
+std::vector<Case> all_cases(const Placement& placement, uint32_t wait) {
+  std::vector<Case> cases;
+  for (size_t bytes : {8, 64, 1024, 4096, 65536}) {
+    Case c = {"pingpong", bytes, pingpong_metrics(), {}};
+    if (bytes > 8) c.lanes.push_back(limit_lane(kFlagMemcpy, flag_memcpy_pingpong, placement));
+    c.lanes.push_back(limit_lane(kFlag, flag_pingpong, placement));
+    c.lanes.push_back(our_lane(Test::kPingPong, wait, placement));
+    cases.push_back(std::move(c));
+  }
+  for (size_t bytes : {8, 64, 256, 1024, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20}) {
+    Case c = {"stream", bytes, stream_metrics(bytes), {}};
+    c.lanes.push_back(limit_lane(kHandOver, hand_over, placement));
+    c.lanes.push_back(limit_lane(kMemcpy, private_memcpy, placement));
+    c.lanes.push_back(our_lane(Test::kStream, wait, placement));
+    if (bytes <= 16384) c.lanes.push_back(our_batch_lane(wait, placement));
+    cases.push_back(std::move(c));
+  }
+  Case c = {"wake", 8, wake_metrics(), {}};
+  c.lanes.push_back(limit_lane(kFutex, futex_wake, placement));
+  c.lanes.push_back(limit_lane(kSocket, socket_wake, placement));
+  c.lanes.push_back(our_lane(Test::kPingPong, RC_WAIT_SLEEP, placement));
+  cases.push_back(std::move(c));
+  return cases;
+}
+
+// "pingpong" or "stream:1024".
+bool is_wanted(const Case& c, const std::vector<std::string>& only) {
+  if (only.empty()) return true;
+  for (const std::string& name : only) {
+    if (name == c.name || name == fmt::format("{}:{}", c.name, c.bytes)) return true;
+  }
+  return false;
+}
+
+// Throws if a name is none of the cases.
+void check_names(const std::vector<Case>& cases, const std::vector<std::string>& only) {
+  for (const std::string& name : only) {
+    bool known = false;
+    for (const Case& c : cases) known = known || is_wanted(c, {name});
+    if (!known)
+      throw std::runtime_error(fmt::format("no case \"{}\": say pingpong, stream, wake, or e.g. stream:1024", name));
+  }
+}
+
+// Better now than after minutes of measuring.
+void check_writable(const std::string& path) {
+  if (!path.empty() && !std::ofstream(path, std::ios::app))
+    throw std::runtime_error(fmt::format("cannot write {}", path));
+}
+
+// Round trips: many short rounds, because the figures hang on where in physical memory the few lines lie (a third more
+// or less), which is drawn anew for every sample. Streams: fewer and longer ones.
+Effort effort_for(const Case& c, const Options& options) {
+  bool quick = options.quick;
+  Effort effort = quick ? Effort{5, 5, 0.03} : Effort{9, 9, 0.15};
+  if (c.name == "pingpong") effort = quick ? Effort{21, 3, 0.006} : Effort{61, 7, 0.02};
+  if (c.name == "wake") effort = quick ? Effort{3, 3, 0.2} : Effort{9, 9, 0.5};
+  if (options.rounds > 0) effort.rounds = effort.peer_rounds = options.rounds;
+  return effort;
+}
+
+Machine describe(const Placement& placement, const Options& options) {
+  Machine machine;
+  machine.cpu = cpu_model();
+  machine.kernel = kernel_release();
+  machine.placement = placement.note;
+  machine.one_core = placement.one_core;
+  machine.clock =
+      g_clock.counter ? fmt::format("time-stamp counter, {:.4f} ns a tick", g_clock.ns_per_tick) : "monotonic clock";
+  machine.ring_bytes = options.ring_bytes;
+  machine.wait = options.wait;
+  machine.library_version = rc_version();
+  return machine;
+}
+
+int run(const Options& options) {
+  calibrate_clock();
+  Placement placement = choose_placement();
+  Machine machine = describe(placement, options);
+  std::vector<Case> cases = all_cases(placement, wait_code(options.wait));
+  check_names(cases, options.only);
+  check_writable(options.json);
+  check_writable(options.picture);
+  fmt::print("ringchan {} on {}, {}\n{}; ring of {} KiB; {}\n\n", rc_version(), machine.cpu, machine.kernel,
+             placement.note, options.ring_bytes / 1024, machine.clock);
+
+  std::vector<Row> rows;
+  PeerLanes peers;
+  if (options.peers) rows = peers.look_for();
+  bool failed = false;
+  for (Case& c : cases) {
+    if (!is_wanted(c, options.only)) continue;
+    peers.add_to(c);
+    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "{} {} B ...\n", c.name, c.bytes);
+    measure(c, options.ring_bytes, effort_for(c, options));
+    for (Row& row : rows_of(c)) rows.push_back(std::move(row));
+    for (const Lane& lane : c.lanes) failed = failed || (!lane.why.empty() && lane.role != Lane::Role::kPeer);
+  }
+  machine.interruptions_per_s = interruptions_per_s(cases);
+  fmt::print("{}", tables_of(rows));
+  fmt::print("{}: others took a processor away {:.1f} times a second while we measured\n",
+             machine.quiet() ? "quiet machine" : "NOT A QUIET MACHINE, the figures are rough",
+             machine.interruptions_per_s);
+  if (placement.one_core) {
+    fmt::print("acceptance: not judged, {}\n", placement.note);
+  } else {
+    fmt::print("{}{}", acceptance_of(demands_of(rows)), batch_note_of(rows));
+  }
+
+  if (!options.json.empty()) {
+    std::ofstream file(options.json);
+    file << json_of(rows, machine);
+    if (!file.flush()) throw std::runtime_error(fmt::format("cannot write {}", options.json));
+    fmt::print("figures: {}\n", options.json);
+  }
+  if (!options.picture.empty()) {
+    std::string why;
+    if (!plot(rows, options.picture, &why)) throw std::runtime_error(fmt::format("no picture: {}", why));
+    fmt::print("picture: {}\n", options.picture);
+  }
+  return failed ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace rcbench
+
+int main(int argc, char** argv) {
+  rcbench::Options options;
+  CLI::App app("Measures ringchan over shm beside the limits of the machine.", "bench");
+  app.add_option("--json", options.json, "write all figures to this file");
+  app.add_option("--plot", options.picture, "draw a picture (PNG) with gnuplot");
+  app.add_flag("--peers", options.peers, "also measure what one could use instead");
+  app.add_flag("--quick", options.quick, "fewer and shorter rounds: some 20 s, rougher figures");
+  app.add_option("--case", options.only, "only these: pingpong, stream, wake, or one size of one, stream:1024");
+  app.add_option("--ring", options.ring_bytes, "bytes of a ring")->transform(CLI::AsSizeValue(false));
+  app.add_option("--rounds", options.rounds, "rounds per case")->check(CLI::Range(1, 1000));
+  app.add_option("--wait", options.wait, "how ringchan waits in ping-pong and stream")
+      ->check(CLI::IsMember({"spin", "adaptive"}));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return rcbench::run(options);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bench: {}\n", error.what());
+    return 1;
+  }
+}

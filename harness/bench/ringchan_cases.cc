@@ -1,0 +1,127 @@
+#include "harness/bench/ringchan_cases.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "capi/rc.h"
+
+namespace rcbench {
+namespace {
+
+constexpr int64_t kSetUpNs = 10'000'000'000;
+
+void must(int32_t code, const char* call) {
+  if (code != RC_OK) throw std::runtime_error(fmt::format("{}: {}: {}", call, rc_code_name(code), rc_reason()));
+}
+
+// One end of a channel, in a context of its own.
+class RingchanPort {
+ public:
+  RingchanPort(int index, const std::string& uri, size_t ring_bytes, uint32_t wait) {
+    rc_config config = {};
+    config.size = sizeof(config);
+    config.channels_max = 1;
+    config.listeners_max = 1;
+    config.ring_bytes = ring_bytes;
+    must(rc_open(&config, &ctx_), "rc_open");
+    rc_channel_config channel = {};
+    channel.size = sizeof(channel);
+    channel.ring_bytes = ring_bytes;
+    channel.wait = wait;
+    if (index == 0) {
+      rc_listener listener;
+      must(rc_listen(ctx_, uri.c_str(), &channel, &listener), "rc_listen");
+      must(rc_accept(listener, kSetUpNs, &channel_), "rc_accept");
+      must(rc_listener_close(listener), "rc_listener_close");
+    } else {
+      must(rc_connect(ctx_, uri.c_str(), &channel, kSetUpNs, &channel_), "rc_connect");
+    }
+  }
+  ~RingchanPort() { rc_close(ctx_); }
+  RingchanPort(const RingchanPort&) = delete;
+  RingchanPort& operator=(const RingchanPort&) = delete;
+
+  void send(const void* data, size_t n) { must(rc_put(channel_, data, n, RC_FOREVER, nullptr), "rc_put"); }
+  const void* recv(void* data, size_t n) {
+    must(rc_get(channel_, data, n, RC_FOREVER, nullptr), "rc_get");
+    return data;
+  }
+  void flush() {}
+
+  // One lap around the ring of each direction: a channel in use has its pages mapped.
+  void lap(int index, size_t ring_bytes) {
+    Buffer buffer(65536);
+    for (int direction = 0; direction < 2; ++direction) {
+      for (size_t at = 0; at < ring_bytes; at += 65536) {
+        size_t n = std::min<size_t>(65536, ring_bytes - at);
+        if (direction == index) {
+          send(buffer.data(), n);
+        } else {
+          RingchanPort::recv(buffer.data(), n);
+        }
+      }
+    }
+  }
+
+ protected:
+  rc_ctx ctx_ = {};
+  rc_channel channel_ = {};
+};
+
+class RingchanBatchPort : public RingchanPort {
+ public:
+  using RingchanPort::RingchanPort;
+
+  const void* recv(void*, size_t n) {
+    if (next_ == end_) {
+      next_ = 0;
+      must(rc_get_some(channel_, batch_.data(), kBatch / n * n, RC_FOREVER, &end_), "rc_get_some");
+      size_t rest = (n - end_ % n) % n;  // of a message of which only a part has arrived
+      if (rest != 0) must(rc_get(channel_, batch_.data() + end_, rest, RC_FOREVER, nullptr), "rc_get");
+      end_ += rest;
+    }
+    const void* message = batch_.data() + next_;
+    next_ += n;
+    return message;
+  }
+
+ private:
+  static constexpr size_t kBatch = 65536;
+  Buffer batch_{kBatch};
+  size_t next_ = 0, end_ = 0;
+};
+
+std::string random_uri() {
+  uint64_t random[2];
+  if (getrandom(random, sizeof(random), 0) != sizeof(random)) throw std::runtime_error("getrandom failed");
+  return fmt::format("shm:ringchan-bench-{:016x}{:016x}", random[0], random[1]);
+}
+
+template <class Port>
+Sample sample_of(const Placement& placement, Test test, const Job& job, uint32_t wait) {
+  std::string uri = random_uri();
+  auto body = [&](int index) {
+    return [&, index](Side& side) {
+      Port port(index, uri, job.ring_bytes, wait);
+      port.lap(index, job.ring_bytes);
+      run_side_of(test, index, side, port, job);
+    };
+  };
+  return run_pair(placement, 0, body(0), body(1));
+}
+
+}  // namespace
+
+Sample ringchan_sample(const Placement& placement, Test test, const Job& job, uint32_t wait) {
+  return sample_of<RingchanPort>(placement, test, job, wait);
+}
+
+Sample ringchan_batch_sample(const Placement& placement, const Job& job, uint32_t wait) {
+  return sample_of<RingchanBatchPort>(placement, Test::kStream, job, wait);
+}
+
+}  // namespace rcbench

@@ -1,0 +1,238 @@
+// Round trips over a spinning channel make no system call: both processes run under ptrace, which stops at every one.
+// A waiting side looks about once a millisecond whether its peer still lives, so a few calls among thousands of round
+// trips are in order; what is shown is that hundreds of them on end make none at all.
+#include <errno.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "capi/rc.h"
+
+namespace {
+
+constexpr int64_t kSetUpNs = 10'000'000'000;
+constexpr int kDeadlineS = 45;
+
+struct Task {
+  uint32_t wait;  // RC_WAIT_*
+  uint32_t batches;
+  uint32_t trips;      // round trips of 8 B per batch
+  bool calls_getppid;  // once per round trip, on one side: the counter's own test
+};
+
+// Which batch each side is in, counted from 1; 0 outside.
+struct Page {
+  std::atomic<uint32_t> batch[2];
+};
+
+struct Count {
+  std::string skip;  // the system forbids ptrace
+  std::string error;
+  std::vector<uint64_t> calls;             // per batch, both sides together
+  std::map<uint64_t, uint64_t> by_number;  // inside batches
+};
+
+bool connect_side(int index, const std::string& uri, uint32_t wait, rc_channel* channel) {
+  rc_ctx ctx;
+  if (rc_open(nullptr, &ctx) != RC_OK) return false;
+  rc_channel_config config = {};
+  config.size = sizeof(config);
+  config.wait = wait;
+  if (index == 1) return rc_connect(ctx, uri.c_str(), &config, kSetUpNs, channel) == RC_OK;
+  rc_listener listener;
+  return rc_listen(ctx, uri.c_str(), &config, &listener) == RC_OK && rc_accept(listener, kSetUpNs, channel) == RC_OK;
+}
+
+bool round_trip(int index, rc_channel channel, uint64_t number) {
+  uint64_t got = 0;
+  if (index == 0 && rc_put(channel, &number, sizeof(number), RC_FOREVER, nullptr) != RC_OK) return false;
+  if (rc_get(channel, &got, sizeof(got), RC_FOREVER, nullptr) != RC_OK || got != number) return false;
+  return index == 0 || rc_put(channel, &number, sizeof(number), RC_FOREVER, nullptr) == RC_OK;
+}
+
+// Each side has its own processor: else the scheduler may leave both on one for seconds.
+void pin_to_own_processor(int index) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  sched_getaffinity(0, sizeof(allowed), &allowed);
+  int left = CPU_COUNT(&allowed) > 1 ? index : 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
+    CPU_ZERO(&allowed);
+    CPU_SET(cpu, &allowed);
+    sched_setaffinity(0, sizeof(allowed), &allowed);
+    return;
+  }
+}
+
+[[noreturn]] void run_side(int index, const std::string& uri, const Task& task, Page& page) {
+  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(77);
+  raise(SIGSTOP);
+  pin_to_own_processor(index);
+  rc_channel channel;
+  if (!connect_side(index, uri, task.wait, &channel)) _exit(2);
+  uint64_t number = 0;
+  while (number < 1000) {  // until both sides are at it, and know how to wait
+    if (!round_trip(index, channel, ++number)) _exit(3);
+  }
+  for (uint32_t batch = 1; batch <= task.batches; ++batch) {
+    page.batch[index].store(batch);
+    for (uint32_t trip = 0; trip < task.trips; ++trip) {
+      if (!round_trip(index, channel, ++number)) _exit(4);
+      if (task.calls_getppid && index == 0) syscall(SYS_getppid);
+    }
+    page.batch[index].store(0);
+  }
+  // One more, so that neither closes while the other is still in its last batch.
+  round_trip(index, channel, ++number);
+  _exit(0);
+}
+
+void interrupt(int) {}
+
+class Tracer {
+ public:
+  explicit Tracer(const Task& task) : task_(task) { count_.calls.resize(task.batches); }
+
+  Count run() {
+    void* at = mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t random[2];
+    if (at == MAP_FAILED || getrandom(random, sizeof(random), 0) != sizeof(random)) {
+      count_.error = strerror(errno);
+      return count_;
+    }
+    page_ = new (at) Page();
+    std::string uri = fmt::format("shm:ringchan-syscall-{:016x}{:016x}", random[0], random[1]);
+    for (int index = 0; index < 2; ++index) {
+      pids_[index] = fork();
+      if (pids_[index] == 0) run_side(index, uri, task_, *page_);
+    }
+    arm_deadline();
+    while (alive_ > 0 && count_.error.empty() && count_.skip.empty()) step();
+    for (int index = 0; index < 2; ++index) {
+      if (pids_[index] <= 0) continue;
+      kill(pids_[index], SIGKILL);
+      waitpid(pids_[index], nullptr, 0);
+    }
+    alarm(0);
+    munmap(at, sizeof(Page));
+    return count_;
+  }
+
+ private:
+  static void arm_deadline() {
+    struct sigaction action = {};
+    action.sa_handler = interrupt;  // no SA_RESTART: waitpid ends
+    sigaction(SIGALRM, &action, nullptr);
+    alarm(kDeadlineS);
+  }
+
+  void step() {
+    int status = 0;
+    pid_t pid = waitpid(-1, &status, __WALL);
+    if (pid < 0) {
+      count_.error = errno == EINTR ? fmt::format("not done after {} s", kDeadlineS) : strerror(errno);
+      return;
+    }
+    int index = pid == pids_[0] ? 0 : 1;
+    if (!WIFSTOPPED(status)) return ended(index, status);
+    int signal = WSTOPSIG(status);
+    if (signal == SIGSTOP && !started_[index]) {
+      started_[index] = true;
+      ptrace(PTRACE_SETOPTIONS, pid, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+      signal = 0;
+    } else if (signal == (SIGTRAP | 0x80)) {
+      entered_[index] = !entered_[index];
+      if (entered_[index]) note(index);
+      signal = 0;
+    }
+    ptrace(PTRACE_SYSCALL, pid, nullptr, static_cast<long>(signal));
+  }
+
+  void ended(int index, int status) {
+    pids_[index] = -1;
+    --alive_;
+    if (status == 0) return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+      count_.skip = "ptrace is not allowed here";
+    } else {
+      count_.error = fmt::format("side {} ended with wait status {:#x}", index, status);
+    }
+  }
+
+  void note(int index) {
+    uint32_t batch = page_->batch[index].load();
+    if (batch == 0) return;
+    ++count_.calls[batch - 1];
+    __ptrace_syscall_info info = {};
+    ptrace(PTRACE_GET_SYSCALL_INFO, pids_[index], sizeof(info), &info);
+    ++count_.by_number[info.op == PTRACE_SYSCALL_INFO_ENTRY ? info.entry.nr : UINT64_MAX];
+  }
+
+  Task task_;
+  Count count_;
+  Page* page_ = nullptr;
+  pid_t pids_[2] = {-1, -1};
+  bool started_[2] = {false, false};
+  bool entered_[2] = {false, false};
+  int alive_ = 2;
+};
+
+bool has_two_processors() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  return sched_getaffinity(0, sizeof(allowed), &allowed) == 0 && CPU_COUNT(&allowed) >= 2;
+}
+
+std::string described(const Task& task, const Count& count) {
+  auto silent = std::count(count.calls.begin(), count.calls.end(), 0u);
+  std::string out = fmt::format("{} of {} batches of {} round trips made no system call; calls in the others:", silent,
+                                task.batches, task.trips);
+  for (auto [number, times] : count.by_number) out += fmt::format(" number {} {} times", number, times);
+  return out;
+}
+
+TEST(SystemCalls, SpinningRoundTripsMakeNone) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 1000, 200, false};
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  std::cout << described(task, count) << "\n";
+  EXPECT_EQ(*std::min_element(count.calls.begin(), count.calls.end()), 0u) << described(task, count);
+}
+
+TEST(SystemCalls, TheCounterNoticesOneCallPerRoundTrip) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 3, 500, true};
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  EXPECT_GE(*std::min_element(count.calls.begin(), count.calls.end()), task.trips) << described(task, count);
+  EXPECT_EQ(count.by_number[SYS_getppid], uint64_t{task.batches} * task.trips);
+}
+
+TEST(SystemCalls, SleepingRoundTripsAreCounted) {
+  Task task = {RC_WAIT_SLEEP, 3, 100, false};
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  EXPECT_GE(*std::min_element(count.calls.begin(), count.calls.end()), task.trips) << described(task, count);
+}
+
+}  // namespace

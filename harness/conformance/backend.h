@@ -1,0 +1,40 @@
+// What the conformance suite needs to know of a backend. One value of this struct and RC_CONFORMANCE(Name, backends)
+// run the whole suite on it; nothing else in the suite knows which backend it drives.
+#ifndef HARNESS_CONFORMANCE_BACKEND_H_
+#define HARNESS_CONFORMANCE_BACKEND_H_
+
+#include <stdint.h>
+
+#include <functional>
+#include <ostream>
+#include <string>
+
+#include "capi/rc.h"
+
+namespace conformance {
+
+struct Backend {
+  std::string name;                       // names the tests: letters and digits
+  std::string scheme;                     // what rc_info.backend says
+  std::function<std::string()> make_uri;  // a URI that nobody uses; unused if attached
+  bool attached = false;                  // the ends are made by rc_attach, not by listen and connect
+  bool one_context = false;               // both ends must belong to one context
+  bool other_process = false;             // the far end lives in another process
+  bool near_listens = true;               // this end listens and the far one connects, or the reverse
+  bool lands_alone = true;                // a put lands, and credit returns, without a later call of either side
+  bool has_descriptor = true;             // rc_channel_fd works
+  bool has_listener_descriptor = true;    // rc_listener_fd works
+  bool rings_from_pool = false;           // a channel takes its rings from rc_config.rings_max
+  bool knows_peer = false;                // rc_info tells the peer's process and user
+  bool notices_death = false;             // with other_process: a killed peer is RC_E_PEER_DEAD
+  uint32_t wait = RC_WAIT_ADAPTIVE;       // how the near end waits
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Backend& backend) { return out << backend.name; }
+
+// `prefix` and eight random bytes in hexadecimal: no two tests meet, in whatever sandbox they run.
+std::string unique_name(const std::string& prefix);
+
+}  // namespace conformance
+
+#endif  // HARNESS_CONFORMANCE_BACKEND_H_

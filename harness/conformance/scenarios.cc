@@ -1,0 +1,234 @@
+// The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm.
+// The program plays the roles itself: scenarios --role NAME --uri URI --argument N.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/conformance/backend.h"
+#include "harness/conformance/roles.h"
+
+namespace conformance {
+namespace {
+
+// RC_LONG=1: sizes up to 1 GiB.
+bool long_form() {
+  const char* value = getenv("RC_LONG");
+  return value != nullptr && strcmp(value, "1") == 0;
+}
+
+int play_in_this_process(const char* name, const char* uri, const char* argument) {
+  Role role = {{0}, uri, strtoull(argument, nullptr, 10), true, stdout};
+  if (rc_open(nullptr, &role.ctx) != RC_OK) return 2;
+  bool good = play(name, role);
+  return rc_close(role.ctx) == RC_OK && good ? 0 : 1;
+}
+
+struct Ended {
+  bool good = false;    // the role says so
+  int signal = 0;       // that killed it
+  std::string printed;  // to its standard output
+};
+
+// A role that runs.
+class Actor {
+ public:
+  virtual ~Actor() = default;
+  virtual Ended wait() = 0;
+};
+
+class Process : public Actor {
+ public:
+  Process(const std::string& name, const std::string& uri, uint64_t argument) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) abort();
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    std::string words[] = {"/proc/self/exe", "--role", name, uri, std::to_string(argument)};
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    if (posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ) != 0) abort();
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    out_ = ends[0];
+  }
+  Ended wait() override {
+    Ended ended;
+    char text[512];
+    for (ssize_t n; (n = read(out_, text, sizeof text)) > 0;) ended.printed.append(text, static_cast<size_t>(n));
+    close(out_);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    ended.good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    ended.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return ended;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int out_ = -1;
+};
+
+class Thread : public Actor {
+ public:
+  Thread(rc_ctx ctx, std::string name, std::string uri, uint64_t argument)
+      : ended_(std::async(std::launch::async, [=] {
+          Ended ended;
+          char* text = nullptr;
+          size_t size = 0;
+          Role role = {ctx, uri, argument, false, open_memstream(&text, &size)};
+          ended.good = play(name, role);
+          fclose(role.out);
+          ended.printed.assign(text, size);
+          free(text);
+          return ended;
+        })) {}
+  Ended wait() override { return ended_.get(); }
+
+ private:
+  std::future<Ended> ended_;
+};
+
+class Scenario : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == "loop") {
+      ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx_));
+    }
+  }
+  void TearDown() override {
+    if (ctx_.id != 0) {
+      EXPECT_EQ(RC_OK, rc_close(ctx_));
+    }
+  }
+  bool own_processes() const { return ctx_.id == 0; }
+  // A URI that says what the scenario calls it.
+  std::string uri(const std::string& name) const { return unique_name(GetParam() + ":" + name + "-"); }
+
+  std::unique_ptr<Actor> start(const std::string& name, const std::string& uri, uint64_t argument = 0) {
+    if (own_processes()) return std::make_unique<Process>(name, uri, argument);
+    return std::make_unique<Thread>(ctx_, name, uri, argument);
+  }
+  static void expect(const std::string& printed, const std::unique_ptr<Actor>& actor) {
+    Ended ended = actor->wait();
+    EXPECT_TRUE(ended.good) << "signal " << ended.signal;
+    EXPECT_EQ(printed, ended.printed);
+  }
+
+ private:
+  rc_ctx ctx_{0};
+};
+
+}  // namespace
+
+TEST_P(Scenario, A1_FiveBytes) {
+  std::string at = uri("stoc");
+  auto server = start("a1_server", at);
+  auto client = start("a1_client", at);
+  expect("Received [1, 2, 3, 4, 5]\n", server);
+  expect("", client);
+}
+
+TEST_P(Scenario, A2_Stress) {
+  std::string at = uri("stress");
+  auto consumer = start("a2_consumer", at);
+  auto producer = start("a2_producer", at);
+  expect("10000 bytes in order, 0 left in the ring\n", consumer);
+  expect("", producer);
+}
+
+TEST_P(Scenario, A5_RingUnits) {
+  std::string at = uri("units");
+  auto writer = start("a5_writer", at);
+  auto reader = start("a5_reader", at);
+  expect("1024 bytes fill the ring; the next try would block, the next put timed out\n", writer);
+  expect(
+      "sent 5, got abc, de remained\n"
+      "10 records of 600 bytes in order, 5 times around the ring\n"
+      "a message of 4096 bytes through a ring of 1024\n",
+      reader);
+}
+
+TEST_P(Scenario, B1_Hello) {
+  std::string at = uri("hello");
+  auto server = start("b1_server", at);
+  auto client = start("b1_client", at);
+  expect("Message from the client: hello from client!\n", server);
+  expect("Message from the server: hello from server!\n", client);
+}
+
+TEST_P(Scenario, B2_ManyClients) {
+  std::string at = uri("many");
+  auto server = start("b2_server", at);
+  std::vector<std::unique_ptr<Actor>> clients;
+  for (uint64_t number = 1; number <= 4; ++number) clients.push_back(start("b2_client", at, number));
+  for (auto& client : clients) expect("", client);
+  for (uint64_t number = 5; number <= 7; ++number) expect("", start("b2_client", at, number));
+  Ended mortal = start("b2_mortal", at, 8)->wait();
+  EXPECT_EQ(own_processes() ? SIGKILL : 0, mortal.signal);
+  expect("", start("b2_client", at, 9));
+  expect(std::string("at once: 1 2 3 4\nin turn: 5 6 7\n8 ended: ") +
+             (own_processes() ? "RC_E_PEER_DEAD" : "RC_E_CLOSED") + "\nafter it: 9\n",
+         server);
+}
+
+TEST_P(Scenario, B3_EitherFirstAnySize) {
+  std::vector<uint64_t> sizes = {1, 1024, 1 << 20, 64 << 20};
+  if (long_form()) sizes.push_back(1 << 30);
+  for (uint64_t size : sizes) {
+    SCOPED_TRACE(size);
+    std::string at = uri("size");
+    auto reader = start("b3_reader", at, size);
+    auto writer = start("b3_writer", at, size);
+    std::string n = std::to_string(size);
+    expect("reader first: " + n + " bytes\nwriter first: " + n + " bytes\n", reader);
+    expect("", writer);
+  }
+}
+
+TEST_P(Scenario, B3_SmallWritesGrowNothing) {
+  std::string at = uri("small");
+  auto reader = start("b3_small_reader", at);
+  auto writer = start("b3_small_writer", at);
+  expect("10000 small writes, nothing grew\n", reader);
+  expect("", writer);
+}
+
+TEST_P(Scenario, B4_Sync) {
+  std::string at = uri("sync");
+  auto reader = start("b4_reader", at);
+  auto writer = start("b4_writer", at);
+  expect("50000 bytes were there after sync\n", reader);
+  expect("", writer);
+}
+
+TEST_P(Scenario, B5_CloseAfterDrain) {
+  for (uint64_t closer : {0, 1}) {
+    std::string at = uri("close");
+    auto server = start("b5_server", at, closer);
+    auto client = start("b5_client", at, closer);
+    expect(closer == 1 ? "server got 12345 bytes, then RC_E_CLOSED\n" : "", server);
+    expect(closer == 0 ? "client got 12345 bytes, then RC_E_CLOSED\n" : "", client);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm"), [](const auto& test) { return test.param; });
+
+}  // namespace conformance
+
+int main(int argc, char** argv) {
+  if (argc == 5 && strcmp(argv[1], "--role") == 0) return conformance::play_in_this_process(argv[2], argv[3], argv[4]);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

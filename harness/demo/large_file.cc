@@ -1,0 +1,45 @@
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <deque>
+
+#include "harness/demo/parts.h"
+
+namespace demo {
+namespace {
+
+constexpr off_t kLargest = off_t{1} << 30;
+constexpr auto kSearchTime = std::chrono::seconds(1);
+
+}  // namespace
+
+std::string find_large_file() {
+  auto end = std::chrono::steady_clock::now() + kSearchTime;
+  std::string best;
+  off_t best_size = 0;
+  std::deque<std::string> folders = {"/usr"};
+  while (!folders.empty() && std::chrono::steady_clock::now() < end) {
+    std::string folder = folders.front();
+    folders.pop_front();
+    DIR* entries = opendir(folder.c_str());
+    if (entries == nullptr) continue;
+    while (dirent* entry = readdir(entries)) {
+      std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      std::string path = folder + "/" + name;
+      struct stat s;
+      if (lstat(path.c_str(), &s) != 0) continue;
+      if (S_ISDIR(s.st_mode)) folders.push_back(path);
+      if (!S_ISREG(s.st_mode) || s.st_size > kLargest || s.st_size <= best_size || access(path.c_str(), R_OK) != 0)
+        continue;
+      best = path;
+      best_size = s.st_size;
+    }
+    closedir(entries);
+  }
+  return best;
+}
+
+}  // namespace demo

@@ -1,0 +1,28 @@
+// The parts of the demo. Each prints what it does and returns whether all went well.
+#ifndef HARNESS_DEMO_PARTS_H_
+#define HARNESS_DEMO_PARTS_H_
+
+#include <stdint.h>
+
+#include <string>
+
+namespace demo {
+
+// Two processes, five bytes.
+bool exchange();
+
+// Two processes, a file, its checksum at both ends.
+bool transfer(const std::string& path);
+
+// Round trips and bandwidth beside what the machine allows.
+bool table();
+
+// A C program built by cc against the archive, and a server in C++.
+bool plain_c(const std::string& program);
+
+// A large file of this machine, found within a second; "" if there is none.
+std::string find_large_file();
+
+}  // namespace demo
+
+#endif  // HARNESS_DEMO_PARTS_H_

@@ -1,0 +1,20 @@
+#include "harness/fuzz/targets.h"
+
+namespace fuzz {
+
+const std::vector<Target>& targets() {
+  static const std::vector<Target> all = {
+      {"hello", hello, hello_seeds()},
+      {"uri", uri, uri_seeds()},
+      {"ring", ring, ring_seeds()},
+      {"channel", channel, channel_seeds()},
+  };
+  return all;
+}
+
+void check_reason(const char* reason) {
+  PROMISE(reason[0] != '\0');
+  for (const char* c = reason; *c != '\0'; ++c) PROMISE(static_cast<unsigned char>(*c) >= ' ' && *c != 0x7f);
+}
+
+}  // namespace fuzz

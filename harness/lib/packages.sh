@@ -1,0 +1,43 @@
+# shellcheck shell=bash disable=SC2034  # sourced by harness/run, which uses the lists
+# Debian packages, and how a missing one gets here.
+
+DEMO_PACKAGES=(bazel-bootstrap g++)
+TOOL_PACKAGES=("${DEMO_PACKAGES[@]}" libcli11-dev libfmt-dev nlohmann-json3-dev)
+TEST_PACKAGES=(
+  "${TOOL_PACKAGES[@]}" gcc clang libclang-rt-14-dev llvm-14 libgtest-dev libgmock-dev
+  librapidcheck-dev relacy-dev libboost-dev pkg-config python3 strace
+  spin shellcheck abigail-tools clang-format clang-tidy
+)
+PLOT_PACKAGES=(gnuplot-nox)
+PEER_PACKAGES=(libdpdk-dev ucx-utils libzmq3-dev)
+
+# need PACKAGE...: installs those that are missing, in one call of apt-get.
+need() {
+  local missing=() sudo=() package
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    command -v bazel >/dev/null && [ "${RC_INSTALL-}" = no ] && return
+    echo "harness/run installs packages on Debian and Ubuntu only. Install what these Debian packages hold:" >&2
+    echo "  $*" >&2
+    echo "then run again with RC_INSTALL=no." >&2
+    exit 1
+  fi
+  for package; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "${RC_INSTALL-}" = no ]; then
+    echo "not installed (RC_INSTALL=no): ${missing[*]}" >&2
+    return 0
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo=(sudo)
+    command -v sudo >/dev/null || { echo "neither root nor sudo; as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  fi
+  echo "installing: ${missing[*]}"
+  # The package lists may be absent or old: fetch them if the first try fails.
+  set -- "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get
+  "$@" install -y --no-install-recommends "${missing[@]}" </dev/null || {
+    "$@" update </dev/null
+    "$@" install -y --no-install-recommends "${missing[@]}" </dev/null
+  }
+}
