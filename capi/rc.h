@@ -331,8 +331,9 @@ int32_t rc_flush(rc_channel channel);
 /* Waits until all earlier puts are in the peer's memory (not: until it has got them).
  * Parameters: channel; timeout_ns - nanoseconds.
  * Returns: RC_OK, at once when nothing is under way; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSED;
- * RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: until delivered; never over
- * loop and shm. Threads: put side. Order: after all earlier puts. Since: 0.1. */
+ * RC_E_PEER_DEAD (over loop and shm within a millisecond of the death; puts notice it when the ring is full);
+ * RC_E_CORRUPT; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: until delivered; never over loop and shm.
+ * Threads: put side. Order: after all earlier puts. Since: 0.1. */
 int32_t rc_sync(rc_channel channel, int64_t timeout_ns);
 
 /* Gets exactly n bytes; n may be larger than the ring.

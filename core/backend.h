@@ -52,8 +52,9 @@ struct Link {
   bool full_fence;
   // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone; -1: the side naps.
   int fd[2];
-  int death_fd;  // becomes readable when the peer's process has ended, also if others hold copies of its descriptors;
-                 // -1: none
+  // For both sides: becomes readable when the peer's process has ended, also if others hold copies of its descriptors,
+  // and when progress has something to do; -1: none.
+  int common_fd;
   int64_t peer_pid;  // 0: unknown
   int64_t peer_uid;  // -1: unknown
   char identity[kIdentityBytes];
@@ -89,14 +90,15 @@ struct Backend {
   Code (*connect)(Context&, const Uri&, const ChannelParams&, Deadline, Link*) noexcept;  // the same
   void (*close)(Context&, Link*) noexcept;  // the last call on a link; `closed` has been written before
 
-  // Data path.
+  // Data path. post, progress, delivered and alive may be called by the putter and the getter at the same time.
   // In order, all or nothing, executed in order; n work requests are one doorbell. kWouldBlock: the queue is full. A
   // single copied request (a credit) always finds room.
   Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
   Code (*progress)(Link*) noexcept;   // lets arrived writes land and reaps completions; bounded
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
-  Code (*alive)(Link*,
-                Side) noexcept;  // kOk, kClosed or kPeerDead; one non-blocking look, eats stale doorbells of that side
+  // kOk, kClosed or kPeerDead: one look that does not block. Eats stale doorbells of that side: what arrives after this
+  // makes the side's descriptor readable again.
+  Code (*alive)(Link*, Side) noexcept;
 
   // Sleeping.
   void (*ring)(Link*, Side) noexcept;  // wakes that side of the peer; never blocks

@@ -13,17 +13,9 @@
 #include "core/ring.h"
 #include "core/step.h"
 #include "core/wait.h"
+#include "core/walk.h"
 
 namespace rc {
-
-struct Span {
-  void* data;
-  size_t bytes;
-};
-struct ConstSpan {
-  const void* data;
-  size_t bytes;
-};
 
 using Atomics = StdAtomics;
 
@@ -122,7 +114,8 @@ class Channel {
   // Spins, yields and sleeps until look() says other than kWouldBlock, or the wait ends for another reason.
   template <class Look>
   Code wait_for(Side side, Look look, Wait& wait) noexcept;
-  Code arm(Side side) noexcept;
+  // False: the peer may not see it, so do not count on being rung.
+  bool arm(Side side) noexcept;
 
   // Notices the end of the channel: the peer's last word, our own eviction, what an earlier call found.
   Code ended() noexcept;

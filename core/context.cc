@@ -312,7 +312,7 @@ Code Context::open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept {
   if (slot == SlotPool::kNone) return pool_full("channel", channel_pool_.size(), "channels_max");
   Link* link = link_of(slot);
   memset(static_cast<void*>(link), 0, link_stride());
-  link->fd[kGetSide] = link->fd[kPutSide] = link->death_fd = -1;
+  link->fd[kGetSide] = link->fd[kPutSide] = link->common_fd = -1;
   link->peer_uid = -1;
   Code code = fill(link);
   if (code != kOk) {

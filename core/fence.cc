@@ -22,9 +22,9 @@ bool register_heavy_fence() noexcept {
 
 bool heavy_fence_registered() noexcept { return g_registered.load(std::memory_order_acquire); }
 
-void heavy_fence() noexcept {
+bool heavy_fence() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (heavy_fence_registered()) membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+  return !heavy_fence_registered() || membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0;
 }
 
 }  // namespace rc

@@ -13,8 +13,9 @@ bool register_heavy_fence() noexcept;
 // True if register_heavy_fence has succeeded in this process.
 bool heavy_fence_registered() noexcept;
 
-// A full fence here, and in every running thread of every registered process (membarrier(2), GLOBAL_EXPEDITED).
-void heavy_fence() noexcept;
+// A full fence here, and in every running thread of every registered process (membarrier(2), GLOBAL_EXPEDITED). False:
+// only here, because the kernel had no memory for it; nobody may sleep on the strength of it.
+bool heavy_fence() noexcept;
 
 // Orders an earlier store before a later load against somebody's heavy_fence. `full`: that somebody may have no
 // membarrier, so pay for a real fence.

@@ -28,7 +28,7 @@ Code Channel::descriptor(int* fd) noexcept {
     bool two = link_->fd[kPutSide] >= 0 && link_->fd[kPutSide] != link_->fd[kGetSide];
     if (epoll_fd_ < 0 || !watch(epoll_fd_, self_fd_) || !watch(epoll_fd_, link_->fd[kGetSide]) ||
         (two && !watch(epoll_fd_, link_->fd[kPutSide])) ||
-        (link_->death_fd >= 0 && !watch(epoll_fd_, link_->death_fd))) {
+        (link_->common_fd >= 0 && !watch(epoll_fd_, link_->common_fd))) {
       Code code = fail_errno(kSystem, "making the channel's descriptor", errno);
       close_readiness();
       return code;
@@ -55,9 +55,10 @@ void Channel::update_readiness() noexcept {
   };
   bool signal = something();
   if (!signal) {
-    arm(kGetSide);
-    arm(kPutSide);
-    signal = something();
+    check_alive(kGetSide);
+    check_alive(kPutSide);
+    bool armed = arm(kGetSide) && arm(kPutSide);
+    signal = !armed || something();
   }
   if (signal == self_signalled_) return;
   uint64_t one = 1;

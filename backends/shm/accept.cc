@@ -142,7 +142,7 @@ Code finish(ShmPoint* point, HalfOpen* h, Link* link) noexcept {
   link->fd[kPutSide] = h->put_fd;
   memcpy(link->identity, h->ask.identity, sizeof link->identity);
   read_credentials(h->fd, link);
-  watch_process(link);
+  watch_process(h->fd, link);
   epoll_ctl(point->fd, EPOLL_CTL_DEL, h->fd, nullptr);
   h->fd = h->put_fd = -1;
   h->outbox = nullptr;

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kRetryMinNs = 500 * 1000;
 constexpr int64_t kRetryMaxNs = 20 * 1000 * 1000;
+constexpr int kPeerPidfd = 77;  // SO_PEERPIDFD, younger than the headers of Debian 12
 
 bool worth_retrying(int error) noexcept { return error == ECONNREFUSED || error == ENOENT || error == EAGAIN; }
 
@@ -141,22 +142,25 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
   link->fd[kGetSide] = fds.main;
   link->fd[kPutSide] = fds.put;
   read_credentials(fds.main, link);
-  watch_process(link);
+  watch_process(fds.main, link);
   RC_STEP("connect: done");
   return kOk;
 }
 
 void shm_close(Context&, Link* link) noexcept {
   for (int& fd : link->fd) close(fd);
-  if (link->death_fd >= 0) close(link->death_fd);
+  if (link->common_fd >= 0) close(link->common_fd);
   unmap_segment(link->inbox, link->ring_bytes);
   unmap_segment(link->outbox, link->ring_bytes);
 }
 
-// A child that the peer has forked holds copies of its sockets, so that they do not hang up when the peer dies. A
-// kernel without pidfd_open (before 5.3), or a peer in another process namespace, leaves us with the sockets.
-void watch_process(Link* link) noexcept {
-  if (link->peer_pid > 0) link->death_fd = static_cast<int>(syscall(SYS_pidfd_open, link->peer_pid, 0));
+// A child that the peer has forked holds copies of its sockets, so that they do not hang up when the peer dies. Since
+// Linux 6.5 the kernel names the process itself (SO_PEERPIDFD, socket(7)), before by a number that a dead one has given
+// back. A kernel without pidfd_open (before 5.3), or a peer in another process namespace, leaves us with the sockets.
+void watch_process(int socket, Link* link) noexcept {
+  socklen_t bytes = sizeof link->common_fd;
+  if (getsockopt(socket, SOL_SOCKET, kPeerPidfd, &link->common_fd, &bytes) == 0) return;
+  link->common_fd = link->peer_pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, link->peer_pid, 0)) : -1;
 }
 
 void read_credentials(int socket, Link* link) noexcept {

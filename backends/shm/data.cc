@@ -32,7 +32,7 @@ Code shm_alive(Link* link, Side side) noexcept {
     if (n == 0 || errno == ECONNRESET || errno == EPIPE || errno == ENOTCONN) return kPeerDead;
     break;
   }
-  return process_gone(link->death_fd) ? kPeerDead : kOk;
+  return process_gone(link->common_fd) ? kPeerDead : kOk;
 }
 
 // A full socket means that bells wait there already. Descriptors a peer sends along are dropped by recv.

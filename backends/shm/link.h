@@ -40,8 +40,8 @@ void shm_close(Context& context, Link* link) noexcept;
 
 // Who is at the other end, as the kernel tells.
 void read_credentials(int socket, Link* link) noexcept;
-// Opens death_fd for that process.
-void watch_process(Link* link) noexcept;
+// Opens common_fd for that process.
+void watch_process(int socket, Link* link) noexcept;
 
 }  // namespace rc
 
