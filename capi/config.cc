@@ -58,12 +58,12 @@ Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_
   Code code = config != nullptr ? read_struct(config, config->size, &c, sizeof c, "rc_config") : kOk;
   if (code == kOk) code = check_range("rc_config.channels_max", c.channels_max, kChannelsMax);
   if (code == kOk) code = check_range("rc_config.listeners_max", c.listeners_max, kListenersMax);
-  if (code == kOk) code = check_range("rc_config.rings_max", c.rings_max, kChannelsMax);
+  if (code == kOk) code = check_range("rc_config.rings_max", c.rings_max, kRingsMax);
   if (code == kOk) code = check_ring_bytes("rc_config.ring_bytes", c.ring_bytes, kRingBytesMax, "at most possible are");
   if (code != kOk) return code;
   limits->channels_max = c.channels_max != 0 ? c.channels_max : 16;
   limits->listeners_max = c.listeners_max != 0 ? c.listeners_max : 4;
-  limits->rings_max = c.rings_max != 0 ? c.rings_max : limits->channels_max;
+  limits->rings_max = c.rings_max != 0 ? c.rings_max : 2 * limits->channels_max;
   limits->ring_bytes = value_or(c.ring_bytes, kRingBytesDefault);
   *memory = c.memory;
   *memory_bytes = c.memory_bytes;

@@ -122,10 +122,10 @@ typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
-  uint32_t rings_max;  /* rings in the pool (a loop channel takes one per end, shm takes none); default channels_max */
-  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
-  uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t rings_max;     /* rings in the pool (loop takes one per channel end, shm none); default 2 * channels_max */
+  uint64_t ring_bytes;    /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;           /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes;  /* its size in bytes; rc_footprint tells what is needed */
 } rc_config;
 
 /* How a side waits. */

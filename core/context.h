@@ -25,6 +25,7 @@ struct Limits {
 
 inline constexpr uint32_t kContextsMax = 64;
 inline constexpr uint32_t kChannelsMax = 65536;
+inline constexpr uint32_t kRingsMax = 2 * kChannelsMax;
 inline constexpr uint32_t kListenersMax = 1024;
 inline constexpr uint64_t kRingBytesMax = uint64_t{1} << 30;
 inline constexpr uint64_t kRingBytesDefault = uint64_t{4} << 20;

@@ -7,7 +7,7 @@
 
 namespace conformance {
 
-std::vector<Backend> attach_backends() {
+std::vector<Backend> backends() {
   Backend threads;
   threads.name = "Threads";
   threads.scheme = "attach";
@@ -152,8 +152,6 @@ TEST_P(Attaching, FullPoolIsNamed) {
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Connecting);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Listening);
 
-INSTANTIATE_TEST_SUITE_P(On, Attaching, testing::Values(attach_backends().front()), name_of);
+INSTANTIATE_TEST_SUITE_P(On, Attaching, testing::Values(backends().front()), name_of);
 
 }  // namespace conformance
-
-RC_CONFORMANCE_CHANNEL(On, attach_backends());

@@ -1,5 +1,4 @@
-// What the conformance suite needs to know of a backend. One value of this struct and RC_CONFORMANCE(Name, backends)
-// run the whole suite on it; nothing else in the suite knows which backend it drives.
+// What the conformance suite needs to know of a backend; nothing else in the suite knows which backend it drives.
 #ifndef HARNESS_CONFORMANCE_BACKEND_H_
 #define HARNESS_CONFORMANCE_BACKEND_H_
 
@@ -8,6 +7,7 @@
 #include <functional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "capi/rc.h"
 
@@ -24,11 +24,14 @@ struct Backend {
   bool lands_alone = true;                // a put lands, and credit returns, without a later call of either side
   bool has_descriptor = true;             // rc_channel_fd works
   bool has_listener_descriptor = true;    // rc_listener_fd works
-  bool rings_from_pool = false;           // a channel takes its rings from rc_config.rings_max
+  uint32_t rings_per_end = 0;             // what an end of a channel takes of rc_config.rings_max
   bool knows_peer = false;                // rc_info tells the peer's process and user
   bool notices_death = false;             // with other_process: a killed peer is RC_E_PEER_DEAD
   uint32_t wait = RC_WAIT_ADAPTIVE;       // how the near end waits
 };
+
+// Those of this program: whoever links the suite defines it, and the whole suite runs on each of them.
+std::vector<Backend> backends();
 
 inline std::ostream& operator<<(std::ostream& out, const Backend& backend) { return out << backend.name; }
 

@@ -125,4 +125,6 @@ TEST_P(Batch, SyncDoesNotWaitForTheReader) {
   EXPECT_FAR(RC_OK, kCapacity, far().get(kCapacity));
 }
 
+RC_CONFORMANCE(Batch);
+
 }  // namespace conformance

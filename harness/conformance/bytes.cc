@@ -346,4 +346,6 @@ TEST_P(Bytes, NullDataIsInvalidAndChangesNothing) {
   expect_drained();
 }
 
+RC_CONFORMANCE(Bytes);
+
 }  // namespace conformance

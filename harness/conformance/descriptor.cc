@@ -243,4 +243,6 @@ TEST_P(Descriptor, NullIsInvalid) {
   EXPECT_RC(RC_E_INVALID, rc_channel_fd(ch_, nullptr));
 }
 
+RC_CONFORMANCE(Descriptor);
+
 }  // namespace conformance

@@ -77,15 +77,15 @@ TEST_P(Ending, CloseOfThePeerWakesGets) {
     Doing waiting([&]() -> int32_t {
       switch (which) {
         case 0:
-          return rc_get(ch_, bytes.data(), 10, kPatience, &n);
+          return rc_get(ch_, bytes.data(), 10, RC_FOREVER, &n);
         case 1:
-          return rc_get_some(ch_, bytes.data(), 10, kPatience, &n);
+          return rc_get_some(ch_, bytes.data(), 10, RC_FOREVER, &n);
         case 2:
-          return rc_peek(ch_, 10, kPatience, spans);
+          return rc_peek(ch_, 10, RC_FOREVER, spans);
         case 3:
-          return rc_recv(ch_, bytes.data(), 10, &n, nullptr, nullptr, kPatience);
+          return rc_recv(ch_, bytes.data(), 10, &n, nullptr, nullptr, RC_FOREVER);
         default:
-          return rc_getv(ch_, &piece, 1, kPatience, &n);
+          return rc_getv(ch_, &piece, 1, RC_FOREVER, &n);
       }
     });
     waiting.wait_until_inside();
@@ -107,15 +107,15 @@ TEST_P(Ending, CloseOfThePeerWakesPuts) {
     Doing waiting([&]() -> int32_t {
       switch (which) {
         case 0:
-          return rc_put(ch_, bytes.data(), 10, kPatience, &n);
+          return rc_put(ch_, bytes.data(), 10, RC_FOREVER, &n);
         case 1:
-          return rc_put_more(ch_, bytes.data(), 10, kPatience, &n);
+          return rc_put_more(ch_, bytes.data(), 10, RC_FOREVER, &n);
         case 2:
-          return rc_reserve(ch_, 10, kPatience, spans);
+          return rc_reserve(ch_, 10, RC_FOREVER, spans);
         case 3:
-          return rc_send(ch_, bytes.data(), 10, nullptr, kPatience, &n);
+          return rc_send(ch_, bytes.data(), 10, nullptr, RC_FOREVER, &n);
         default:
-          return rc_putv(ch_, &piece, 1, kPatience, &n);
+          return rc_putv(ch_, &piece, 1, RC_FOREVER, &n);
       }
     });
     waiting.wait_until_inside();
@@ -153,7 +153,7 @@ TEST_P(Ending, CloseOfThePeersContextIsAClose) {
 
 TEST_P(Ending, CloseHereWakesAGetOfAnotherThread) {
   uint8_t byte;
-  Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+  Doing getting([&] { return rc_get(ch_, &byte, 1, RC_FOREVER, nullptr); });
   getting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_channel_close(ch_));
   EXPECT_DONE(RC_E_CLOSING, getting);
@@ -164,7 +164,7 @@ TEST_P(Ending, CloseHereWakesAGetOfAnotherThread) {
 TEST_P(Ending, CloseHereWakesAPutOfAnotherThread) {
   fill();
   Buffer bytes = out_.next(10);
-  Doing putting([&] { return rc_put(ch_, bytes.data(), 10, kPatience, nullptr); });
+  Doing putting([&] { return rc_put(ch_, bytes.data(), 10, RC_FOREVER, nullptr); });
   putting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_channel_close(ch_));
   EXPECT_DONE(RC_E_CLOSING, putting);
@@ -176,8 +176,8 @@ TEST_P(Ending, CloseHereWakesBothSidesAtOnce) {
   fill();
   Buffer bytes = out_.next(10);
   uint8_t byte;
-  Doing putting([&] { return rc_put(ch_, bytes.data(), 10, kPatience, nullptr); });
-  Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+  Doing putting([&] { return rc_put(ch_, bytes.data(), 10, RC_FOREVER, nullptr); });
+  Doing getting([&] { return rc_get(ch_, &byte, 1, RC_FOREVER, nullptr); });
   putting.wait_until_inside();
   getting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_channel_close(ch_));
@@ -191,7 +191,7 @@ TEST_P(Ending, CloseOfTheContextWakesItsCalls) {
     get(4);
   }
   uint8_t byte;
-  Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+  Doing getting([&] { return rc_get(ch_, &byte, 1, RC_FOREVER, nullptr); });
   getting.wait_until_inside();
   rc_ctx closing = ctx_;
   ctx_ = rc_ctx{0};
@@ -206,7 +206,7 @@ TEST_P(Ending, CloseOfTheContextWakesItsCalls) {
 TEST_P(Ending, StopWakesAGetAndEndsWaitsFromNowOn) {
   uint8_t byte;
   size_t done = 99;
-  Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, &done); });
+  Doing getting([&] { return rc_get(ch_, &byte, 1, RC_FOREVER, &done); });
   getting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_stop(ctx_));
   EXPECT_DONE(RC_E_STOPPED, getting);
@@ -224,7 +224,7 @@ TEST_P(Ending, StopWakesAPut) {
   fill();
   Buffer bytes = out_.next(kHalf);
   size_t done = 99;
-  Doing putting([&] { return rc_put(ch_, bytes.data(), kHalf, kPatience, &done); });
+  Doing putting([&] { return rc_put(ch_, bytes.data(), kHalf, RC_FOREVER, &done); });
   putting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_stop(ctx_));
   EXPECT_DONE(RC_E_STOPPED, putting);
@@ -272,7 +272,7 @@ TEST_P(Ending, KilledPeerIsDeadAfterItsBytesAreGot) {
 TEST_P(Ending, DeathOfThePeerWakesAGet) {
   if (!backend().notices_death) GTEST_SKIP() << "on " << backend().name << " the peer does not die alone";
   uint8_t byte;
-  Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+  Doing getting([&] { return rc_get(ch_, &byte, 1, RC_FOREVER, nullptr); });
   getting.wait_until_inside();
   far().kill();
   EXPECT_DONE(RC_E_PEER_DEAD, getting);
@@ -282,7 +282,7 @@ TEST_P(Ending, DeathOfThePeerWakesAPut) {
   if (!backend().notices_death) GTEST_SKIP() << "on " << backend().name << " the peer does not die alone";
   fill();
   Buffer bytes = out_.next(5);
-  Doing putting([&] { return rc_put(ch_, bytes.data(), 5, kPatience, nullptr); });
+  Doing putting([&] { return rc_put(ch_, bytes.data(), 5, RC_FOREVER, nullptr); });
   putting.wait_until_inside();
   far().kill();
   EXPECT_DONE(RC_E_PEER_DEAD, putting);
@@ -295,5 +295,7 @@ TEST_P(Ending, ExitWithoutCloseIsADeath) {
   EXPECT_RC(RC_E_PEER_DEAD, rc_get(ch_, &byte, 1, kPatience, nullptr));
   far().finish();
 }
+
+RC_CONFORMANCE(Ending);
 
 }  // namespace conformance

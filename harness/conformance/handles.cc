@@ -210,4 +210,6 @@ TEST_P(Handles, OfTheParentAreErrorsInAForkedChild) {
   get(2 * kCapacity - 1000);
 }
 
+RC_CONFORMANCE(Handles);
+
 }  // namespace conformance

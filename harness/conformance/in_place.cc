@@ -306,4 +306,6 @@ TEST_P(InPlace, StreamsThroughPlacesOfTheRing) {
   EXPECT_FAR(RC_OK, kAll, far().finish());
 }
 
+RC_CONFORMANCE(InPlace);
+
 }  // namespace conformance

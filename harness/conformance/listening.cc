@@ -39,7 +39,7 @@ TEST_P(Listening, AcceptWithoutAClientWaits) {
 
 TEST_P(Listening, AcceptWakesWhenAClientComes) {
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
-  Doing accepting([&] { return rc_accept(listener_, kPatience, &ch_); });
+  Doing accepting([&] { return rc_accept(listener_, RC_FOREVER, &ch_); });
   accepting.wait_until_inside();
   EXPECT_FAR(RC_OK, 0u, far().call(connect_to(uri_)));
   EXPECT_DONE(RC_OK, accepting);
@@ -107,7 +107,7 @@ TEST_P(Listening, ClientsInTheBacklogOfAClosedListenerFindTheNextOne) {
 
 TEST_P(Listening, CloseWakesAnAcceptOfAnotherThread) {
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
-  Doing accepting([&] { return rc_accept(listener_, kPatience, &ch_); });
+  Doing accepting([&] { return rc_accept(listener_, RC_FOREVER, &ch_); });
   accepting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_listener_close(listener_));
   EXPECT_DONE(RC_E_CLOSING, accepting);
@@ -115,7 +115,7 @@ TEST_P(Listening, CloseWakesAnAcceptOfAnotherThread) {
 
 TEST_P(Listening, CloseOfTheContextWakesAnAccept) {
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
-  Doing accepting([&] { return rc_accept(listener_, kPatience, &ch_); });
+  Doing accepting([&] { return rc_accept(listener_, RC_FOREVER, &ch_); });
   accepting.wait_until_inside();
   rc_ctx closing = ctx_;
   ctx_ = rc_ctx{0};
@@ -125,7 +125,7 @@ TEST_P(Listening, CloseOfTheContextWakesAnAccept) {
 
 TEST_P(Listening, StopWakesAnAccept) {
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
-  Doing accepting([&] { return rc_accept(listener_, kPatience, &ch_); });
+  Doing accepting([&] { return rc_accept(listener_, RC_FOREVER, &ch_); });
   accepting.wait_until_inside();
   EXPECT_RC(RC_OK, rc_stop(ctx_));
   EXPECT_DONE(RC_E_STOPPED, accepting);
@@ -134,7 +134,7 @@ TEST_P(Listening, StopWakesAnAccept) {
 
 TEST_P(Listening, SecondAcceptIsTurnedAway) {
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
-  Doing accepting([&] { return rc_accept(listener_, kPatience, &ch_); });
+  Doing accepting([&] { return rc_accept(listener_, RC_FOREVER, &ch_); });
   accepting.wait_until_inside();
   rc_channel none{0};
   EXPECT_RC(RC_E_BUSY, rc_accept(listener_, 0, &none));
@@ -365,5 +365,7 @@ TEST_P(Listening, EveryDescriptorIsClosedOnExec) {
     EXPECT_NE(0, flags & FD_CLOEXEC) << "descriptor " << fd;
   }
 }
+
+RC_CONFORMANCE_BY_URI(Listening);
 
 }  // namespace conformance

@@ -149,4 +149,6 @@ TEST_P(Looking, ProgressTellsTheEnd) {
   EXPECT_TRUE(eventually([this] { return rc_progress(ch_) == RC_E_CLOSED; }));
 }
 
+RC_CONFORMANCE(Looking);
+
 }  // namespace conformance

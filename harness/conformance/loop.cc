@@ -5,13 +5,13 @@
 
 namespace conformance {
 
-std::vector<Backend> loop_backends() {
+std::vector<Backend> backends() {
   Backend loop;
   loop.name = "Loop";
   loop.scheme = "loop";
   loop.make_uri = [] { return unique_name("loop:test-"); };
   loop.one_context = true;
-  loop.rings_from_pool = true;
+  loop.rings_per_end = 1;
   Backend far_listens = loop;
   far_listens.name = "LoopFarListens";
   far_listens.near_listens = false;
@@ -25,5 +25,3 @@ std::vector<Backend> loop_backends() {
 }
 
 }  // namespace conformance
-
-RC_CONFORMANCE(On, loop_backends());

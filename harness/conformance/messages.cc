@@ -280,4 +280,6 @@ TEST_P(Messages, FlushBetweenThemIsHarmless) {
   EXPECT_FAR(RC_OK, 6u, far().recv(6));
 }
 
+RC_CONFORMANCE(Messages);
+
 }  // namespace conformance

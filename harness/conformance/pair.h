@@ -121,32 +121,19 @@ class Handles : public Bytes {};
 class Connecting : public Pair {};
 class Listening : public Pair {};
 
+inline std::vector<Backend> with_uris() {
+  std::vector<Backend> all = backends(), some;
+  for (const Backend& backend : all) {
+    if (!backend.attached) some.push_back(backend);
+  }
+  return some;
+}
 inline std::string name_of(const testing::TestParamInfo<Backend>& test) { return test.param.name; }
 
 }  // namespace conformance
 
-// Runs what every channel must do, and what every backend with URIs must do.
-#define RC_CONFORMANCE_SUITE(name, suite, backends) \
-  INSTANTIATE_TEST_SUITE_P(name, suite, testing::ValuesIn(backends), conformance::name_of)
-#define RC_CONFORMANCE_CHANNEL(name, backends)      \
-  namespace conformance {                           \
-  RC_CONFORMANCE_SUITE(name, Bytes, backends);      \
-  RC_CONFORMANCE_SUITE(name, Batch, backends);      \
-  RC_CONFORMANCE_SUITE(name, InPlace, backends);    \
-  RC_CONFORMANCE_SUITE(name, Messages, backends);   \
-  RC_CONFORMANCE_SUITE(name, Descriptor, backends); \
-  RC_CONFORMANCE_SUITE(name, Looking, backends);    \
-  RC_CONFORMANCE_SUITE(name, Ending, backends);     \
-  RC_CONFORMANCE_SUITE(name, Threads, backends);    \
-  RC_CONFORMANCE_SUITE(name, Handles, backends);    \
-  }                                                 \
-  static_assert(true, "")
-#define RC_CONFORMANCE(name, backends)              \
-  RC_CONFORMANCE_CHANNEL(name, backends);           \
-  namespace conformance {                           \
-  RC_CONFORMANCE_SUITE(name, Connecting, backends); \
-  RC_CONFORMANCE_SUITE(name, Listening, backends);  \
-  }                                                 \
-  static_assert(true, "")
+// Ends each file of a suite: its tests run on every backend of the program, or on every one that connects by URI.
+#define RC_CONFORMANCE(suite) INSTANTIATE_TEST_SUITE_P(On, suite, testing::ValuesIn(backends()), name_of)
+#define RC_CONFORMANCE_BY_URI(suite) INSTANTIATE_TEST_SUITE_P(On, suite, testing::ValuesIn(with_uris()), name_of)
 
 #endif  // HARNESS_CONFORMANCE_PAIR_H_

@@ -9,7 +9,7 @@
 
 namespace conformance {
 
-std::vector<Backend> shm_process_backends() {
+std::vector<Backend> backends() {
   Backend shm;
   shm.name = "Shm";
   shm.scheme = "shm";
@@ -93,8 +93,6 @@ TEST_P(ShmPath, PermissionsOfThePathRule) {
   EXPECT_EQ(0, status) << WEXITSTATUS(status);
 }
 
-INSTANTIATE_TEST_SUITE_P(On, ShmPath, testing::Values(shm_process_backends().back()), name_of);
+INSTANTIATE_TEST_SUITE_P(On, ShmPath, testing::Values(backends().back()), name_of);
 
 }  // namespace conformance
-
-RC_CONFORMANCE(On, shm_process_backends());

@@ -5,7 +5,7 @@
 
 namespace conformance {
 
-std::vector<Backend> shm_thread_backends() {
+std::vector<Backend> backends() {
   Backend shm;
   shm.name = "Shm";
   shm.scheme = "shm";
@@ -30,5 +30,3 @@ std::vector<Backend> shm_thread_backends() {
 }
 
 }  // namespace conformance
-
-RC_CONFORMANCE(On, shm_thread_backends());

@@ -115,4 +115,6 @@ TEST_P(Threads, CloseAndGetMayRace) {
   }
 }
 
+RC_CONFORMANCE(Threads);
+
 }  // namespace conformance
