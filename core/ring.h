@@ -79,7 +79,7 @@ class TxRing {
     written_.set(at + n);
     A::store_release(line.tail, at + n);  // pairs with RxRing::look
   }
-  // Copies n <= runway() bytes behind what is written.
+  // Copies n <= runway() bytes behind what is written; to be published before the next put_here.
   void write_here(const void* from, size_t n) noexcept {
     uint64_t at = written_.get();
     A::ring_write(ring_, static_cast<size_t>(at - lap_), from, n);
@@ -251,7 +251,8 @@ class RxRing {
     if (s.second != 0) A::ring_read(ring_, 0, static_cast<uint8_t*>(to) + s.first, s.second);
   }
 
-  // Takes what is available if that is n bytes and the tail line carries exactly these; false: read the ring instead.
+  // Takes the newest n bytes if the tail line carries exactly these; false: read the ring. The caller has seen that n
+  // is all that is available.
   bool copy_newest(const TailLineOf<typename A::Word>& line, void* to, size_t n) const noexcept {
     if (n > kTailBytes) return false;
     uint64_t mark = TxRing<A>::tail_mark(seen_, n);
