@@ -206,14 +206,7 @@ constexpr int kSmallWrites = 10000;
 constexpr int kWarmUp = 2000;  // several times around the ring: every page of it has been touched
 constexpr size_t kSmall = 100;
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#endif
-#ifdef SANITIZED
+#ifdef RC_SANITIZED
 constexpr long kGrowthKib = 1 << 20;  // a sanitizer's own memory grows as it likes
 #else
 constexpr long kGrowthKib = 256;

@@ -124,7 +124,11 @@ int send_stamps(const std::string& uri, size_t bytes) {
 // processors, late is late, and never early. So the quickest message counts, and rounds are repeated until one was not
 // disturbed: an emulator that is slow by itself is slow every time.
 void expect_one_way_times(rc_channel channel, const Network& network) {
+#ifdef RC_SANITIZED
+  constexpr int kRounds = 2;
+#else
   constexpr int kRounds = 60;
+#endif
   constexpr size_t kMessages = 9;
   const int64_t model = network.one_way_ns(), most = model * 21 / 20;
   std::vector<uint8_t> message(network.bytes);
@@ -146,11 +150,15 @@ void expect_one_way_times(rc_channel channel, const Network& network) {
   printf("%zu B, rtt %lld ns, %lld B/s: model %lld ns, quickest %+.2f %%, median of the best round %+.2f %%\n",
          network.bytes, static_cast<long long>(network.rtt_ns), static_cast<long long>(network.bytes_per_s),
          static_cast<long long>(model), off(best), off(median));
+#ifdef RC_SANITIZED
+  printf("with a sanitizer copying takes part of the time: the upper bound is not judged\n");
+#else
   if (std::thread::hardware_concurrency() < 2) {
     printf("one processor only: the upper bound is not judged\n");
     return;
   }
   EXPECT_LE(best, most) << "no quiet message in " << kRounds << " rounds";
+#endif
 }
 
 TEST_F(Emulator, OneWayTimeOnLoop) {

@@ -11,14 +11,6 @@
 #include "harness/failpoint/scene.h"
 #include "harness/failpoint/wrap.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 namespace failpoint {
 namespace {
 
@@ -171,7 +163,7 @@ uint64_t address_space() {
 }
 
 TEST(AddressSpace, RunsOut) {
-#ifdef SANITIZED
+#ifdef RC_SANITIZED
   GTEST_SKIP() << "the sanitizer itself reserves terabytes of address space";
 #endif
   for (bool listens : {false, true}) {
