@@ -33,14 +33,13 @@ void Channel::open(Context* context, uint64_t id, Link* link, uint32_t wait, uin
 }
 
 void Channel::allow_straight(Side side) noexcept {
-  bool plain = side == kPutSide ? put_.mode == kPlainPut : get_.mode == kPlainGet;
-  bool allowed = direct_ && plain && !has_descriptor() && !full_fence_;
-  if (side == kPutSide) {
-    put_.straight = allowed;
-    if (!allowed) put_.ring.end_runway();
+  bool allowed = direct_ && !has_descriptor() && !full_fence_;
+  if (side == kPutSide) {  // each side looks at its own half only
+    put_.straight = allowed && put_.mode == kPlainPut;
+    if (!put_.straight) put_.ring.end_runway();
   } else {
-    get_.straight = allowed;
-    if (!allowed) get_.ring.end_runway();
+    get_.straight = allowed && get_.mode == kPlainGet;
+    if (!get_.straight) get_.ring.end_runway();
   }
 }
 
