@@ -44,8 +44,9 @@ void Channel::allow_straight(Side side) noexcept {
 }
 
 void Channel::evict() noexcept {
-  // After claim has taken the id: pairs with the light_fence in enter.
-  while (!heavy_fence()) nap(-1, -1, kNapMinNs);
+  // After claim has taken the id: pairs with the light_fence in enter. Where the kernel refuses it now, a store that was
+  // made before is given time to be seen; a nap is many times what any processor takes.
+  if (!heavy_fence()) nap(-1, -1, kNapMaxNs);
   for (;;) {
     // Pairs with the release in leave.
     if (put_.inside.load(std::memory_order_acquire) == 0 && get_.inside.load(std::memory_order_acquire) == 0) return;
