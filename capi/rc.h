@@ -98,6 +98,8 @@ extern "C" {
 #define RC_E_REFUSED (-307)        /* the peer refused the connection; the reason says why */
 #define RC_E_HANDSHAKE (-308)      /* the peer did not complete the handshake in time */
 #define RC_E_SYSTEM (-309)         /* a system call failed in a way that has no code of its own */
+#define RC_E_NO_HOST (-310)        /* the host's name cannot be looked up */
+#define RC_E_UNREACHABLE (-311)    /* there is no way to that address, or it is none of this machine's to listen at */
 
 #define RC_FOREVER INT64_C(-1)
 
@@ -264,6 +266,12 @@ int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel)
  * Returns: RC_OK; RC_E_HANDLE; RC_E_UNSUPPORTED.
  * Blocks: no. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_listener_fd(rc_listener listener, int32_t* fd);
+
+/* Tells the URI of a listener: as given to rc_listen, but with the port it got if tcp port 0 was asked for.
+ * Parameters: listener; uri - out, capacity writable bytes; capacity - 160 is always enough.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_SIZE (capacity too small; nothing is written).
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+int32_t rc_listener_uri(rc_listener listener, char* uri, size_t capacity);
 
 /* Stops to listen; accepted channels live on, clients in the backlog are refused, the URI is free at once.
  * Parameters: listener - the handle is an error from now on.

@@ -94,9 +94,11 @@ struct Backend {
   // In order, all or nothing, executed in order; n work requests are one doorbell. kWouldBlock: the queue is full. A
   // single copied request (a credit) always finds room.
   Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
-  Code (*progress)(Link*) noexcept;   // lets arrived writes land and reaps completions; bounded
+  // Lets arrived writes land and reaps completions; bounded. Once it says that the link is over, all that had arrived
+  // has landed. kCorrupt, here and from post and alive, is said with fail_plain: the text is kept.
+  Code (*progress)(Link*) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
-  // kOk, kClosed or kPeerDead: one look that does not block. Eats stale doorbells of that side: what arrives after this
+  // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives after this
   // makes the side's descriptor readable again.
   Code (*alive)(Link*, Side) noexcept;
 

@@ -91,6 +91,9 @@ void Channel::close() noexcept {
 Code Channel::end(Code why) noexcept {
   // A link that breaks after the peer's last word has arrived is how a close looks on some backends.
   if (why == kPeerDead && (inbox_->getter.load(std::memory_order_acquire) & kClosedBit) != 0) why = kClosed;
+  // What a link says of a peer that broke the protocol; the text is static.
+  const char* no_text = nullptr;
+  if (why == kCorrupt) over_text_.compare_exchange_strong(no_text, reason(), std::memory_order_acq_rel);
   int32_t none = kOk;
   over_.compare_exchange_strong(none, why, std::memory_order_acq_rel);  // the first reason stays
   runway_id_.store(0, std::memory_order_relaxed);
@@ -98,8 +101,7 @@ Code Channel::end(Code why) noexcept {
 }
 
 Code Channel::corrupt(const char* what) noexcept {
-  over_text_.store(what, std::memory_order_release);
-  return end(kCorrupt);
+  return end(fail_plain(kCorrupt, what));
 }
 
 Code Channel::ended() noexcept {

@@ -22,9 +22,11 @@ struct Backend {
   bool other_process = false;             // the far end lives in another process
   bool near_listens = true;               // this end listens and the far one connects, or the reverse
   bool lands_alone = true;                // a put lands, and credit returns, without a later call of either side
+  bool target_helps = false;              // without lands_alone: rc_sync also needs calls of the other end
   bool has_descriptor = true;             // rc_channel_fd works
   bool has_listener_descriptor = true;    // rc_listener_fd works
   bool rings_from_pool = false;           // a channel takes its rings from rc_config.rings_max
+  uint32_t rings_per_end = 1;             // with rings_from_pool: how many
   bool knows_peer = false;                // rc_info tells the peer's process and user
   bool notices_death = false;             // with other_process: a killed peer is RC_E_PEER_DEAD
   uint32_t wait = RC_WAIT_ADAPTIVE;       // how the near end waits

@@ -207,6 +207,7 @@ TEST_P(Connecting, FullPoolOfChannelsIsNamedAndRecovers) {
   rc_config config = {};
   config.size = sizeof config;
   config.channels_max = 2;
+  config.rings_max = 2 * backend().rings_per_end;
   config.ring_bytes = kRingMax;
   rc_ctx ctx{0};
   rc_listener listener{0};
@@ -254,7 +255,7 @@ TEST_P(Connecting, FullPoolOfRingsIsNamedAndRecovers) {
   rc_config config = {};
   config.size = sizeof config;
   config.channels_max = 8;
-  config.rings_max = 3;  // a connection takes two
+  config.rings_max = 3 * backend().rings_per_end;  // a connection takes those of two ends
   config.ring_bytes = kCapacity;
   rc_ctx ctx{0};
   rc_listener listener{0};
@@ -279,7 +280,7 @@ TEST_P(Connecting, FullPoolOfRingsIsNamedAndRecovers) {
       EXPECT_EQ(RC_E_POOL, refused.code);
     }
     EXPECT_NE(std::string::npos, refused.reason.find("ring")) << refused.reason;
-    EXPECT_NE(std::string::npos, refused.reason.find("3")) << refused.reason;
+    EXPECT_NE(std::string::npos, refused.reason.find(std::to_string(config.rings_max))) << refused.reason;
     EXPECT_RC(RC_OK, rc_channel_close(near));
     EXPECT_RC(RC_OK, rc_channel_close(far));
   }

@@ -200,6 +200,10 @@ int32_t Pair::soon(const std::function<int32_t()>& call) {
   return code;
 }
 
+int32_t Pair::sync() {
+  return backend().target_helps ? soon([this] { return rc_sync(ch_, 0); }) : rc_sync(ch_, kPatience);
+}
+
 void Pair::settle() {
   if (backend().lands_alone) return;
   EXPECT_TRUE(eventually([this] {
