@@ -87,6 +87,7 @@ class Pair : public testing::TestWithParam<Backend> {
 
   rc_ctx ctx_{0};
   rc_channel ch_{0};
+  size_t other_end_ = 0;  // which far has the other end of ch_
   rc_listener listener_{0};
   std::string uri_;
   Pattern out_{kNearToFar};
