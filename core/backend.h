@@ -38,6 +38,8 @@ struct WorkRequest {
   uint64_t offset;    // from the start of the peer's inbox
   uint32_t bytes;
   bool copy;  // at most one line: the source changes as soon as post returns
+  // A credit that may wait for the next post to travel with: its side goes on to wait, so progress and alive follow.
+  bool lazy = false;
 };
 
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.

@@ -1,5 +1,6 @@
 // The data path of tcp: what core asks of a link, and who holds which lock for it. Who holds `receiving` may take
 // `sending`, never the reverse.
+#include <string.h>
 #include <unistd.h>
 
 #include "backends/tcp/link.h"
@@ -27,6 +28,19 @@ void receive(TcpLink* link) noexcept {
   link->receiving.store(false, std::memory_order_release);
 }
 
+// A lazy credit would cost a request and its answer a send each. It goes with the next put, when this end is about to
+// sleep, or after so many looks; one that a put of the peer may wait for goes at once.
+constexpr uint32_t kHeldLooks = 256;
+constexpr uint64_t kHeldShare = 8;  // of the ring
+
+// True: it was held back.
+bool hold(TcpLink* link, const WorkRequest& credit) noexcept {
+  memcpy(&link->held_credit, credit.local, sizeof link->held_credit);
+  link->held_looks = 0;
+  link->holding.store(true, std::memory_order_relaxed);
+  return credit.lazy && link->held_credit - link->told_credit < link->ring_bytes / kHeldShare;
+}
+
 Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   TcpLink* link = tcp(l);
   Code code = link_over(link);
@@ -37,8 +51,11 @@ Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     Sending sending(link);
     if (!word && !link->queue.room_for(n)) send_queued(link);
     if (!word && !link->queue.room_for(n)) return kWouldBlock;
+    bool credit = word && requests[0].offset == offsetof(Inbox, credit);
+    if (credit && hold(link, requests[0])) return kOk;
     if (!word) ++link->posted;
-    for (uint32_t i = 0; i < n; ++i) link->queue.write(requests[i]);
+    for (uint32_t i = 0; i < n && !credit; ++i) link->queue.write(requests[i]);
+    release_credit(link);
     send_queued(link);
     broken = link->broken;
   }
@@ -48,9 +65,10 @@ Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
 
 Code tcp_progress(Link* l) noexcept {
   TcpLink* link = tcp(l);
-  if (link->queued.load(std::memory_order_relaxed) != 0) {
+  if (link->queued.load(std::memory_order_relaxed) != 0 || link->holding.load(std::memory_order_relaxed)) {
     Sending sending(link);
-    send_queued(link);
+    if (++link->held_looks > kHeldLooks) release_credit(link);
+    if (link->queue.count() != 0) send_queued(link);
   }
   receive(link);
   return link_over(link);
@@ -80,8 +98,10 @@ Code tcp_alive(Link* l, Side side) noexcept {
   }
   int64_t now = now_ns();
   int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
-  if (link->watching_room.load(std::memory_order_relaxed) || (due != 0 && now >= due)) {
+  if (link->holding.load(std::memory_order_relaxed) || link->watching_room.load(std::memory_order_relaxed) || (due != 0 && now >= due)) {
     Sending sending(link);
+    release_credit(link);
+    if (link->queue.count() != 0) send_queued(link);
     stop_watching_room(link);
     check_silence(link, now);
   }

@@ -45,6 +45,11 @@ struct TcpLink : Link {
   uint64_t covered;              // how many of them the newest FLUSH stands behind
   std::atomic<uint64_t> asked;     // that FLUSH's number
   std::atomic<uint64_t> answered;  // the number of the newest FLUSHED
+  // A credit that may wait a little for a put to travel with.
+  std::atomic<bool> holding;
+  uint32_t held_looks;   // of progress, since
+  uint64_t held_credit;  // its value
+  uint64_t told_credit;  // the newest one that was queued
   // A peer that acknowledges nothing is noticed by this timer, which runs while something may be unacknowledged.
   int timer_fd;
   std::atomic<int64_t> timer_due_ns;  // 0: it does not run
@@ -100,6 +105,8 @@ Code link_over(TcpLink* link) noexcept;
 void end_link(TcpLink* link, Code code, const char* text) noexcept;
 // Hands to the socket what it takes. Under `sending`.
 void send_queued(TcpLink* link) noexcept;
+// Queues the credit that was held back. Under `sending`.
+void release_credit(TcpLink* link) noexcept;
 // Stops to watch for room that nobody waits for any more. Under `sending`.
 void stop_watching_room(TcpLink* link) noexcept;
 // Looks whether the peer has been silent for too long. Under `sending`.

@@ -68,6 +68,13 @@ void send_queued(TcpLink* link) noexcept {
   if (link->timer_due_ns.load(std::memory_order_relaxed) == 0) start_timer(link, now_ns());
 }
 
+void release_credit(TcpLink* link) noexcept {
+  if (!link->holding.load(std::memory_order_relaxed)) return;
+  link->holding.store(false, std::memory_order_relaxed);
+  link->told_credit = link->held_credit;
+  link->queue.write({&link->held_credit, offsetof(Inbox, credit), sizeof link->held_credit, true});
+}
+
 void stop_watching_room(TcpLink* link) noexcept {
   if (link->watching_room && link->queue.count() == 0) watch(link, false);
 }
