@@ -12,6 +12,11 @@
  *     loop:NAME            both ends in one context of one process
  *     shm:NAME             two processes of one host (abstract unix socket; one network namespace)
  *     shm:/path/to.sock    the same, the meeting point is a path and file permissions rule
+ *     tcp://HOST:PORT      two processes anywhere of the same byte order; HOST is a name, an IPv4 address or an IPv6
+ *                          address in brackets; PORT 0 lets the system choose for a listener (rc_listener_uri tells)
+ *
+ * A tcp URI may end in ?timeout_ms=N (so long may the peer's machine be silent; 1,000 to 86,400,000, default 10,000)
+ * and &busy_poll_us=N (SO_BUSY_POLL; default none). Each end has its own.
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -38,13 +43,17 @@
  *
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
- * peer's help.
+ * peer's help. Over tcp it lands while the peer is in a call on that channel (any of them, rc_progress if it has
+ * nothing else to do), and what the socket had no room for goes out while this side is in one.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
- * rings of shm channels are memory files made at connect. No call after that allocates.
+ * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when
+ * it looks up the host's name of a tcp URI; that look-up also knows no deadline. Numbers need none.
  *
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
- * crash, hang past a deadline or read or write anything but its own two memory files.
+ * crash, hang past a deadline or read or write anything but its own two memory files. Over tcp the same holds of what
+ * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
+ * token travels in the clear, too.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -124,9 +133,10 @@ typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
-  uint32_t rings_max;  /* rings in the pool (a loop channel takes one per end, shm takes none); default channels_max */
-  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint32_t
+      rings_max; /* rings in the pool (a loop channel takes one per end, tcp two, shm none); default channels_max */
+  uint64_t ring_bytes;   /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;          /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
   uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
 } rc_config;
 
@@ -175,7 +185,7 @@ typedef struct rc_info {
   uint64_t ring_bytes; /* capacity of each direction */
   int64_t peer_pid;    /* as the kernel tells; 0: unknown or in another namespace */
   int64_t peer_uid;    /* as the kernel tells; -1: unknown */
-  char backend[16];    /* "loop", "shm", "attach" ... */
+  char backend[16];    /* "loop", "shm", "tcp", "attach" ... */
   char uri[160];       /* as given to rc_connect, or the listener's */
   char identity[64];   /* what the peer called itself; "" if nothing */
 } rc_info;
@@ -249,7 +259,8 @@ int32_t rc_stop(rc_ctx ctx);
  * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
  * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
  * RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
- * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no. Threads: any. Order: after rc_open. Since: 0.1. */
+ * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
+ * RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.
@@ -286,7 +297,8 @@ int32_t rc_listener_close(rc_listener listener);
  * not accept); RC_E_STOPPED; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the
  * listener has another ring size); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION
  * (also: other user, wrong token); RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died
- * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_SYSTEM. Blocks: until the listener's rc_accept has
+ * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline);
+ * RC_E_SYSTEM. Blocks: until the listener's rc_accept has
  * taken the connection, or the deadline. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
@@ -306,7 +318,8 @@ int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channe
 uint64_t rc_attach_overhead(void);
 
 /* Closes a channel: published bytes can still be got by the peer, which then gets RC_E_CLOSED. Staged bytes
- * (rc_put_more) are published first.
+ * (rc_put_more) are published first. Over tcp it waits up to a second until the peer's machine has them; a peer that
+ * does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD.
  * Parameters: channel - the handle is an error from now on.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: until calls of other threads on this channel have been woken and have left (they return RC_E_CLOSING).

@@ -100,8 +100,8 @@ struct Backend {
   // has landed. kCorrupt, here and from post and alive, is said with fail_plain: the text is kept.
   Code (*progress)(Link*) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
-  // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives after this
-  // makes the side's descriptor readable again.
+  // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives
+  // after this makes the side's descriptor readable again.
   Code (*alive)(Link*, Side) noexcept;
 
   // Sleeping.

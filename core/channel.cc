@@ -100,9 +100,7 @@ Code Channel::end(Code why) noexcept {
   return ended();
 }
 
-Code Channel::corrupt(const char* what) noexcept {
-  return end(fail_plain(kCorrupt, what));
-}
+Code Channel::corrupt(const char* what) noexcept { return end(fail_plain(kCorrupt, what)); }
 
 Code Channel::ended() noexcept {
   if (id_.load(std::memory_order_relaxed) == 0)

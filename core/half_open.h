@@ -1,4 +1,5 @@
-// The clients that a listener has in the middle of the handshake: a table of a few, and who must go when one more comes.
+// The clients that a listener has in the middle of the handshake: a table of a few, and who must go when one more
+// comes.
 #ifndef CORE_HALF_OPEN_H_
 #define CORE_HALF_OPEN_H_
 

@@ -136,7 +136,8 @@ Code wait_for_client(Context& context, TcpPoint* point, Deadline deadline, TcpLi
 Code say_why_not(const Uri& uri, const TcpTarget& target, int error) noexcept {
   if (error == EADDRINUSE) return fail(kNameInUse, "%s: somebody listens there already; take another port", uri.text);
   if (error == EADDRNOTAVAIL)
-    return fail(kUnreachable, "%s: this machine has no such address; give one of its own, or 0.0.0.0 for all", uri.text);
+    return fail(kUnreachable, "%s: this machine has no such address; give one of its own, or 0.0.0.0 for all",
+                uri.text);
   if (error == EACCES) {
     return fail(kNoPermission,
                 "%s: port %u needs a privilege (CAP_NET_BIND_SERVICE); take one from 1024 on, or see "

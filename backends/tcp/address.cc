@@ -45,8 +45,8 @@ Code read_options(const Uri& uri, TcpOptions* options) noexcept {
   if (code == kOk) code = uri.number("busy_poll_us", 0, &busy_poll_us);
   if (code != kOk) return code;
   if (timeout_ms < kTcpTimeoutMsMin || timeout_ms > kTcpTimeoutMsMax) {
-    return fail(kUri, "URI \"%s\": timeout_ms is not in %lld..%lld", uri.text,
-                static_cast<long long>(kTcpTimeoutMsMin), static_cast<long long>(kTcpTimeoutMsMax));
+    return fail(kUri, "URI \"%s\": timeout_ms is not in %lld..%lld", uri.text, static_cast<long long>(kTcpTimeoutMsMin),
+                static_cast<long long>(kTcpTimeoutMsMax));
   }
   if (busy_poll_us > INT32_MAX) return fail(kUri, "URI \"%s\": busy_poll_us is too large", uri.text);
   *options = {static_cast<int64_t>(timeout_ms), static_cast<uint32_t>(busy_poll_us)};
@@ -119,8 +119,8 @@ Code tell_port(Uri* uri, uint16_t port) noexcept {
   // Behind the last colon of the name there is nothing but the port.
   size_t before = static_cast<size_t>(strrchr(uri->name, ':') - uri->name) + 1;
   char text[2 * kUriBytes];
-  int n = snprintf(text, sizeof text, "%s:%.*s%u%s%s", uri->scheme, static_cast<int>(before), uri->name,
-                   unsigned{port}, uri->query[0] != '\0' ? "?" : "", uri->query);
+  int n = snprintf(text, sizeof text, "%s:%.*s%u%s%s", uri->scheme, static_cast<int>(before), uri->name, unsigned{port},
+                   uri->query[0] != '\0' ? "?" : "", uri->query);
   if (n < 0 || static_cast<size_t>(n) >= kUriBytes)
     return fail(kUri, "URI \"%s\": with its port %u it is longer than %zu bytes", uri->text, unsigned{port},
                 kUriBytes - 1);

@@ -83,10 +83,11 @@ Code judge_error(const Uri& uri, int error, bool last) noexcept {
     case ENETDOWN:
     case EHOSTDOWN:
     case EADDRNOTAVAIL:
-      return last ? fail(kUnreachable,
-                         "%s: there is no way to that address before the deadline; check it, the network and the routes",
-                         uri.text)
-                  : kOk;
+      return last
+                 ? fail(kUnreachable,
+                        "%s: there is no way to that address before the deadline; check it, the network and the routes",
+                        uri.text)
+                 : kOk;
     default:
       return fail_errno(kSystem, "connecting to a listener", error);
   }
@@ -99,8 +100,7 @@ Code dial(Context& context, const Uri& uri, const TcpAddresses& addresses, Deadl
     for (int i = 0; i < addresses.count; ++i) {
       bool alone = i == addresses.count - 1;
       int answer = 0;
-      Code code =
-          dial_one(context, addresses.at[i], alone ? deadline : deadline.sooner(kAttemptNs), fd, &answer);
+      Code code = dial_one(context, addresses.at[i], alone ? deadline : deadline.sooner(kAttemptNs), fd, &answer);
       if (code != kOk) return code;
       if (answer == 0) return kOk;
       // An earlier answer tells more than none, and of several addresses a refusal tells most: a machine is there.

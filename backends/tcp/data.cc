@@ -98,7 +98,8 @@ Code tcp_alive(Link* l, Side side) noexcept {
   }
   int64_t now = now_ns();
   int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
-  if (link->holding.load(std::memory_order_relaxed) || link->watching_room.load(std::memory_order_relaxed) || (due != 0 && now >= due)) {
+  if (link->holding.load(std::memory_order_relaxed) || link->watching_room.load(std::memory_order_relaxed) ||
+      (due != 0 && now >= due)) {
     Sending sending(link);
     release_credit(link);
     if (link->queue.count() != 0) send_queued(link);

@@ -1,4 +1,5 @@
-// What the control path (connect.cc, accept.cc, close.cc) and the data path (send.cc, receive.cc, data.cc) of tcp share.
+// What the control path (connect.cc, accept.cc, close.cc) and the data path (send.cc, receive.cc, data.cc) of tcp
+// share.
 #ifndef BACKENDS_TCP_LINK_H_
 #define BACKENDS_TCP_LINK_H_
 
@@ -38,13 +39,13 @@ struct TcpLink : Link {
   // --- going out ---
   pthread_mutex_t sending;
   SendQueue queue;
-  std::atomic<uint32_t> queued;  // queue.count(), for a glance
-  bool broken;                   // nothing goes out any more; what has come in is still applied
+  std::atomic<uint32_t> queued;     // queue.count(), for a glance
+  bool broken;                      // nothing goes out any more; what has come in is still applied
   std::atomic<bool> watching_room;  // common_fd also becomes readable when the socket takes bytes again
-  uint64_t posted;               // by the put side, in posts
-  uint64_t covered;              // how many of them the newest FLUSH stands behind
-  std::atomic<uint64_t> asked;     // that FLUSH's number
-  std::atomic<uint64_t> answered;  // the number of the newest FLUSHED
+  uint64_t posted;                  // by the put side, in posts
+  uint64_t covered;                 // how many of them the newest FLUSH stands behind
+  std::atomic<uint64_t> asked;      // that FLUSH's number
+  std::atomic<uint64_t> answered;   // the number of the newest FLUSHED
   // A credit that may wait a little for a put to travel with.
   std::atomic<bool> holding;
   uint32_t held_looks;   // of progress, since

@@ -1,8 +1,8 @@
 // What goes out: the queue is handed to the socket, a gathered piece at a time, and a peer that acknowledges nothing is
 // noticed.
 #include <errno.h>
-#include <netinet/in.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>

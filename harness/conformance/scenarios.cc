@@ -227,7 +227,8 @@ TEST_P(Scenario, B5_CloseAfterDrain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm", "tcp"), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm", "tcp"),
+                         [](const auto& test) { return test.param; });
 
 }  // namespace conformance
 

@@ -27,13 +27,12 @@ class Addresses : public testing::Test {
 };
 
 TEST_F(Addresses, MalformedOnesAreRefused) {
-  for (const char* bad :
-       {"tcp:127.0.0.1:7000", "tcp:/127.0.0.1:7000", "tcp://127.0.0.1", "tcp://:7000", "tcp://127.0.0.1:",
-        "tcp://127.0.0.1:x", "tcp://127.0.0.1:65536", "tcp://127.0.0.1:99999999999", "tcp://127.0.0.1:-1",
-        "tcp://127.0.0.1:70 ", "tcp://::1:7000", "tcp://[::1:7000", "tcp://[::1]7000", "tcp://[]:7000",
-        "tcp://127.0.0.1:7000?timeout_ms=0", "tcp://127.0.0.1:7000?timeout_ms=x",
-        "tcp://127.0.0.1:7000?timeout_ms=999", "tcp://127.0.0.1:7000?busy_poll_us=99999999999",
-        "tcp://127.0.0.1:7000?timeout=1"}) {
+  for (const char* bad : {"tcp:127.0.0.1:7000", "tcp:/127.0.0.1:7000", "tcp://127.0.0.1", "tcp://:7000",
+                          "tcp://127.0.0.1:", "tcp://127.0.0.1:x", "tcp://127.0.0.1:65536",
+                          "tcp://127.0.0.1:99999999999", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:70 ", "tcp://::1:7000",
+                          "tcp://[::1:7000", "tcp://[::1]7000", "tcp://[]:7000", "tcp://127.0.0.1:7000?timeout_ms=0",
+                          "tcp://127.0.0.1:7000?timeout_ms=x", "tcp://127.0.0.1:7000?timeout_ms=999",
+                          "tcp://127.0.0.1:7000?busy_poll_us=99999999999", "tcp://127.0.0.1:7000?timeout=1"}) {
     SCOPED_TRACE(bad);
     EXPECT_RC(RC_E_URI, listen(bad));
     EXPECT_RC(RC_E_URI, connect(bad));

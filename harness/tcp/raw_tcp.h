@@ -1,5 +1,5 @@
-// An end that speaks the protocol of tcp by hand, so that a test can do it wrong, and an honest end opposite. It uses the
-// layout of the headers and none of the library's code.
+// An end that speaks the protocol of tcp by hand, so that a test can do it wrong, and an honest end opposite. It uses
+// the layout of the headers and none of the library's code.
 #ifndef HARNESS_TCP_RAW_TCP_H_
 #define HARNESS_TCP_RAW_TCP_H_
 
