@@ -217,6 +217,17 @@ int32_t rc_listener_fd(rc_listener listener, int32_t* fd) {
   return kOk;
 }
 
+int32_t rc_listener_uri(rc_listener listener, char* uri, size_t capacity) {
+  if (uri == nullptr) return null_argument("uri");
+  Listener* l = Handles::listener(listener.id);
+  if (l == nullptr) return Handles::refuse(listener.id, "listener");
+  const char* text = l->point->uri.text;
+  if (strlen(text) >= capacity)
+    return fail(kSize, "the URI has %zu bytes with its NUL, the capacity is %zu", strlen(text) + 1, capacity);
+  memcpy(uri, text, strlen(text) + 1);
+  return kOk;
+}
+
 int32_t rc_listener_close(rc_listener listener) {
   Listener* l = Handles::listener(listener.id);
   if (l == nullptr) return Handles::refuse(listener.id, "listener");

@@ -12,6 +12,11 @@
  *     loop:NAME            both ends in one context of one process
  *     shm:NAME             two processes of one host (abstract unix socket; one network namespace)
  *     shm:/path/to.sock    the same, the meeting point is a path and file permissions rule
+ *     tcp://HOST:PORT      two processes anywhere of the same byte order; HOST is a name, an IPv4 address or an IPv6
+ *                          address in brackets; PORT 0 lets the system choose for a listener (rc_listener_uri tells)
+ *
+ * A tcp URI may end in ?timeout_ms=N (so long may the peer's machine be silent; 1,000 to 86,400,000, default 10,000)
+ * and &busy_poll_us=N (SO_BUSY_POLL; default none). Each end has its own.
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -38,13 +43,17 @@
  *
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
- * peer's help.
+ * peer's help. Over tcp it lands while the peer is in a call on that channel (any of them, rc_progress if it has
+ * nothing else to do), and what the socket had no room for goes out while this side is in one.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
- * rings of shm channels are memory files made at connect. No call after that allocates.
+ * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when
+ * it looks up the host's name of a tcp URI; that look-up also knows no deadline. Numbers need none.
  *
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
- * crash, hang past a deadline or read or write anything but its own two memory files.
+ * crash, hang past a deadline or read or write anything but its own two memory files. Over tcp the same holds of what
+ * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
+ * token travels in the clear, too.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -98,6 +107,8 @@ extern "C" {
 #define RC_E_REFUSED (-307)        /* the peer refused the connection; the reason says why */
 #define RC_E_HANDSHAKE (-308)      /* the peer did not complete the handshake in time */
 #define RC_E_SYSTEM (-309)         /* a system call failed in a way that has no code of its own */
+#define RC_E_NO_HOST (-310)        /* the host's name cannot be looked up */
+#define RC_E_UNREACHABLE (-311)    /* there is no way to that address, or it is none of this machine's to listen at */
 
 #define RC_FOREVER INT64_C(-1)
 
@@ -122,10 +133,10 @@ typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
-  uint32_t rings_max;     /* rings in the pool (loop takes one per channel end, shm none); default 2 * channels_max */
-  uint64_t ring_bytes;    /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;           /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
-  uint64_t memory_bytes;  /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t rings_max;  /* rings in the pool (per channel end: loop one, tcp two, shm none); default 2 * channels_max */
+  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
 } rc_config;
 
 /* How a side waits. */
@@ -173,7 +184,7 @@ typedef struct rc_info {
   uint64_t ring_bytes; /* capacity of each direction */
   int64_t peer_pid;    /* as the kernel tells; 0: unknown or in another namespace */
   int64_t peer_uid;    /* as the kernel tells; -1: unknown */
-  char backend[16];    /* "loop", "shm", "attach" ... */
+  char backend[16];    /* "loop", "shm", "tcp", "attach" ... */
   char uri[160];       /* as given to rc_connect, or the listener's */
   char identity[64];   /* what the peer called itself; "" if nothing */
 } rc_info;
@@ -247,7 +258,8 @@ int32_t rc_stop(rc_ctx ctx);
  * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
  * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
  * RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
- * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no. Threads: any. Order: after rc_open. Since: 0.1. */
+ * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
+ * RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.
@@ -265,6 +277,12 @@ int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel)
  * Blocks: no. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_listener_fd(rc_listener listener, int32_t* fd);
 
+/* Tells the URI of a listener: as given to rc_listen, but with the port it got if tcp port 0 was asked for.
+ * Parameters: listener; uri - out, capacity writable bytes; capacity - 160 is always enough.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_SIZE (capacity too small; nothing is written).
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+int32_t rc_listener_uri(rc_listener listener, char* uri, size_t capacity);
+
 /* Stops to listen; accepted channels live on, clients in the backlog are refused, the URI is free at once.
  * Parameters: listener - the handle is an error from now on.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
@@ -278,7 +296,8 @@ int32_t rc_listener_close(rc_listener listener);
  * not accept); RC_E_STOPPED; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the
  * listener has another ring size); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION
  * (also: other user, wrong token); RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died
- * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_SYSTEM. Blocks: until the listener's rc_accept has
+ * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline);
+ * RC_E_SYSTEM. Blocks: until the listener's rc_accept has
  * taken the connection, or the deadline. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
@@ -298,7 +317,8 @@ int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channe
 uint64_t rc_attach_overhead(void);
 
 /* Closes a channel: published bytes can still be got by the peer, which then gets RC_E_CLOSED. Staged bytes
- * (rc_put_more) are published first.
+ * (rc_put_more) are published first. Over tcp it waits up to a second until the peer's machine has them; a peer that
+ * does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD.
  * Parameters: channel - the handle is an error from now on.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: until calls of other threads on this channel have been woken and have left (they return RC_E_CLOSING).

@@ -38,6 +38,8 @@ struct WorkRequest {
   uint64_t offset;    // from the start of the peer's inbox
   uint32_t bytes;
   bool copy;  // at most one line: the source changes as soon as post returns
+  // A credit that may wait for the next post to travel with: its side goes on to wait, so progress and alive follow.
+  bool lazy = false;
 };
 
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.
@@ -94,10 +96,12 @@ struct Backend {
   // In order, all or nothing, executed in order; n work requests are one doorbell. kWouldBlock: the queue is full. A
   // single copied request (a credit) always finds room.
   Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
-  Code (*progress)(Link*) noexcept;   // lets arrived writes land and reaps completions; bounded
+  // Lets arrived writes land and reaps completions; bounded. Once it says that the link is over, all that had arrived
+  // has landed. kCorrupt, here and from post and alive, is said with fail_plain: the text is kept.
+  Code (*progress)(Link*) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
-  // kOk, kClosed or kPeerDead: one look that does not block. Eats stale doorbells of that side: what arrives after this
-  // makes the side's descriptor readable again.
+  // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives
+  // after this makes the side's descriptor readable again.
   Code (*alive)(Link*, Side) noexcept;
 
   // Sleeping.

@@ -44,8 +44,8 @@ void Channel::allow_straight(Side side) noexcept {
 }
 
 void Channel::evict() noexcept {
-  // After claim has taken the id: pairs with the light_fence in enter. Where the kernel refuses it now, a store that was
-  // made before is given time to be seen; a nap is many times what any processor takes.
+  // After claim has taken the id: pairs with the light_fence in enter. Where the kernel refuses it now, a store that
+  // was made before is given time to be seen; a nap is many times what any processor takes.
   if (!heavy_fence()) nap(-1, -1, kNapMaxNs);
   for (;;) {
     // Pairs with the release in leave.
@@ -91,16 +91,16 @@ void Channel::close() noexcept {
 Code Channel::end(Code why) noexcept {
   // A link that breaks after the peer's last word has arrived is how a close looks on some backends.
   if (why == kPeerDead && (inbox_->getter.load(std::memory_order_acquire) & kClosedBit) != 0) why = kClosed;
+  // What a link says of a peer that broke the protocol; the text is static.
+  const char* no_text = nullptr;
+  if (why == kCorrupt) over_text_.compare_exchange_strong(no_text, reason(), std::memory_order_acq_rel);
   int32_t none = kOk;
   over_.compare_exchange_strong(none, why, std::memory_order_acq_rel);  // the first reason stays
   runway_id_.store(0, std::memory_order_relaxed);
   return ended();
 }
 
-Code Channel::corrupt(const char* what) noexcept {
-  over_text_.store(what, std::memory_order_release);
-  return end(kCorrupt);
-}
+Code Channel::corrupt(const char* what) noexcept { return end(fail_plain(kCorrupt, what)); }
 
 Code Channel::ended() noexcept {
   if (id_.load(std::memory_order_relaxed) == 0)

@@ -127,9 +127,10 @@ class Channel {
   Code publish(const void* newest, size_t n) noexcept;
   Code post_written() noexcept;
   void pause_in_stream() noexcept;
-  void tell_credit() noexcept;
-  void tell_credit_if_any() noexcept {
-    if (get_.ring.untold() != 0) tell_credit();
+  // lazy: the caller goes on to wait.
+  void tell_credit(bool lazy = false) noexcept;
+  void tell_credit_if_any(bool lazy = false) noexcept {
+    if (get_.ring.untold() != 0) tell_credit(lazy);
   }
   void ring_getter() noexcept;
   void ring_putter() noexcept;

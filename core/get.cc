@@ -23,7 +23,7 @@ Code Channel::wait_for_bytes(size_t n, Wait& wait) noexcept {
   get_.wanted = n;
   Code code = get_.ring.available() >= n ? kOk : look_for_bytes(n);
   if (code == kWouldBlock) {
-    tell_credit_if_any();  // a get that comes up short: PROTOCOL.md I6
+    tell_credit_if_any(wait.may_wait());  // a get that comes up short: PROTOCOL.md I6
     code = wait_for(
         kGetSide, [this, n]() noexcept { return look_for_bytes(n); }, wait);
     if (code == kOk) answering_.store(true, std::memory_order_relaxed);
@@ -32,7 +32,7 @@ Code Channel::wait_for_bytes(size_t n, Wait& wait) noexcept {
   return code;
 }
 
-void Channel::tell_credit() noexcept {
+void Channel::tell_credit(bool lazy) noexcept {
   RC_STEP("get: before the credit");
   if (direct_) {
     get_.ring.tell_credit(outbox_->credit);
@@ -41,7 +41,7 @@ void Channel::tell_credit() noexcept {
     return;
   }
   outbox_->credit.store(get_.ring.credit_to_tell(), std::memory_order_relaxed);
-  WorkRequest wr = {&outbox_->credit, offsetof(Inbox, credit), 8, true};
+  WorkRequest wr = {&outbox_->credit, offsetof(Inbox, credit), 8, true, lazy};
   Code code = link_->ops->post(link_, &wr, 1);
   if (code != kOk) end(code);
 }

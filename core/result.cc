@@ -49,6 +49,8 @@ constexpr Named kNames[] = {
     {kRefused, "RC_E_REFUSED"},
     {kHandshake, "RC_E_HANDSHAKE"},
     {kSystem, "RC_E_SYSTEM"},
+    {kNoHost, "RC_E_NO_HOST"},
+    {kUnreachable, "RC_E_UNREACHABLE"},
 };
 
 struct Cause {

@@ -39,6 +39,8 @@ enum Code : int32_t {
   kRefused = -307,
   kHandshake = -308,
   kSystem = -309,
+  kNoHost = -310,
+  kUnreachable = -311,
 };
 
 // The name of a code as rc.h spells it.

@@ -15,10 +15,8 @@ int poll_ns(pollfd* fds, nfds_t count, int64_t ns) noexcept {
   return ppoll(fds, count, ns < 0 ? nullptr : &t, nullptr);
 }
 
-}  // namespace
-
-Code wait_readable(int fd, int stop_fd, Deadline deadline, int other_fd) noexcept {
-  pollfd fds[3] = {{fd, POLLIN, 0}, {stop_fd, POLLIN, 0}, {other_fd, POLLIN, 0}};
+Code wait_ready(int fd, short events, int stop_fd, Deadline deadline, int other_fd) noexcept {
+  pollfd fds[3] = {{fd, events, 0}, {stop_fd, POLLIN, 0}, {other_fd, POLLIN, 0}};
   for (;;) {
     int64_t left = deadline.never() ? -1 : deadline.left(now_ns());
     int n = poll_ns(fds, 3, left);
@@ -32,6 +30,16 @@ Code wait_readable(int fd, int stop_fd, Deadline deadline, int other_fd) noexcep
     if (n > 0 && left != 0) return kOk;  // else whoever keeps ringing would keep us
     if (left == 0) return fail_plain(kTimeout, "the deadline passed");
   }
+}
+
+}  // namespace
+
+Code wait_readable(int fd, int stop_fd, Deadline deadline, int other_fd) noexcept {
+  return wait_ready(fd, POLLIN, stop_fd, deadline, other_fd);
+}
+
+Code wait_writable(int fd, int stop_fd, Deadline deadline) noexcept {
+  return wait_ready(fd, POLLOUT, stop_fd, deadline, -1);
 }
 
 void nap(int fd, int stop_fd, int64_t ns) noexcept {

@@ -54,6 +54,9 @@ class Wait {
 // other_fd counts as fd. Each of them may be -1.
 Code wait_readable(int fd, int stop_fd, Deadline deadline, int other_fd = -1) noexcept;
 
+// The same, until fd is writable or has failed.
+Code wait_writable(int fd, int stop_fd, Deadline deadline) noexcept;
+
 // Sleeps for ns or until stop_fd or fd is readable.
 void nap(int fd, int stop_fd, int64_t ns) noexcept;
 

@@ -8,6 +8,7 @@
 #include "backends/shm/link.h"
 #include "backends/shm/segment.h"
 #include "core/context.h"
+#include "core/half_open.h"
 #include "core/step.h"
 #include "core/wait.h"
 
@@ -45,31 +46,14 @@ Code check_user(const ShmPoint* point, const Link& who) noexcept {
               static_cast<long long>(who.peer_uid), static_cast<long long>(me));
 }
 
-// A place for one more client. If there is none, the process that holds most of them loses the one that waits longest:
-// a crowd only crowds itself out.
-HalfOpen* make_place(ShmPoint* point) noexcept {
-  HalfOpen* out = nullptr;
-  int most = 0;
-  for (HalfOpen& h : point->half_open) {
-    if (h.fd < 0) return &h;
-    int held = 0;
-    for (const HalfOpen& other : point->half_open) held += other.pid == h.pid ? 1 : 0;
-    if (held > most || (held == most && h.until_ns < out->until_ns)) {
-      most = held;
-      out = &h;
-    }
-  }
-  refuse(point, out, fail_plain(kHandshake, "too many clients are in the middle of the handshake"));
-  return out;
-}
-
 // Takes one client from the backlog. kWouldBlock: there is none.
 Code take_client(ShmPoint* point) noexcept {
   int fd = accept4(point->listen_fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
   if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) return kOk;
   if (fd < 0) return fail_errno(kSystem, "accepting a client", errno);
-  HalfOpen* h = make_place(point);
+  HalfOpen* h = place_for_one_more(point->half_open);
+  if (h->fd >= 0) refuse(point, h, fail_plain(kHandshake, "too many clients are in the middle of the handshake"));
   Link who = {};
   who.peer_uid = -1;
   read_credentials(fd, &who);
@@ -165,15 +149,6 @@ Code advance_clients(ShmPoint* point, Link* link) noexcept {
   return kWouldBlock;
 }
 
-// When the most patient client's time is up at the latest.
-Deadline next_look(const ShmPoint* point, Deadline deadline) noexcept {
-  int64_t now = now_ns();
-  for (const HalfOpen& h : point->half_open) {
-    if (h.fd >= 0) deadline = deadline.sooner(h.until_ns > now ? h.until_ns - now : 0);
-  }
-  return deadline;
-}
-
 }  // namespace
 
 Code shm_listen(Context&, ListenPoint* p) noexcept {
@@ -212,7 +187,7 @@ Code shm_accept(Context& context, ListenPoint* p, Deadline deadline, Link* link)
     if (code == kOk) return kOk;
     // Clients without end keep us neither beyond the deadline nor from a stop.
     if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kHalfOpenMax)) continue;
-    code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));
+    code = wait_readable(p->fd, context.stop_fd(), first_to_give_up(point->half_open, deadline));
     if (code == kTimeout && deadline.left(now_ns()) != 0) continue;  // a client's time is up, not ours
     if (code != kOk) return code;
   }

@@ -21,6 +21,7 @@ struct HalfOpen {
   uint64_t ring_bytes;
   Inbox* outbox;  // our segment
   Hello ask;
+  bool same_peer(const HalfOpen& other) const noexcept { return pid == other.pid; }
 };
 
 inline constexpr int kHalfOpenMax = 16;

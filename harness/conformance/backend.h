@@ -22,6 +22,7 @@ struct Backend {
   bool other_process = false;             // the far end lives in another process
   bool near_listens = true;               // this end listens and the far one connects, or the reverse
   bool lands_alone = true;                // a put lands, and credit returns, without a later call of either side
+  bool target_helps = false;              // without lands_alone: rc_sync also needs calls of the other end
   bool has_descriptor = true;             // rc_channel_fd works
   bool has_listener_descriptor = true;    // rc_listener_fd works
   uint32_t rings_per_end = 0;             // what an end of a channel takes of rc_config.rings_max

@@ -107,7 +107,7 @@ TEST_P(Batch, SyncSucceedsAtOnceWhenNothingIsUnderWay) {
   EXPECT_RC(RC_OK, rc_sync(ch_, 0));
   put(3);
   EXPECT_FAR(RC_OK, 3u, far().get(3));
-  EXPECT_RC(RC_OK, rc_sync(ch_, kPatience));
+  EXPECT_RC(RC_OK, sync());
   EXPECT_RC(RC_OK, rc_sync(ch_, 0));
 }
 
@@ -115,13 +115,13 @@ TEST_P(Batch, SyncedBytesAreInThePeersMemory) {
   Buffer bytes = out_.next(kCapacity);
   EXPECT_RC(RC_OK, rc_put(ch_, bytes.data(), kCapacity, kPatience, nullptr));
   out_.move(kCapacity);
-  EXPECT_RC(RC_OK, rc_sync(ch_, kPatience));
+  EXPECT_RC(RC_OK, sync());
   EXPECT_FAR(RC_OK, kCapacity, far().try_get(kCapacity));
 }
 
 TEST_P(Batch, SyncDoesNotWaitForTheReader) {
   fill();
-  EXPECT_RC(RC_OK, rc_sync(ch_, kPatience));
+  EXPECT_RC(RC_OK, sync());
   EXPECT_FAR(RC_OK, kCapacity, far().get(kCapacity));
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <utility>
 #include <vector>
 
 #include "harness/conformance/actor.h"
@@ -40,7 +41,8 @@ class FarHere : public Far {
   }
   Reply call(const Call& call) override {
     // A call that was started makes progress by itself; a second one in its direction would only be in its way.
-    if (pending_.valid() && (call.op == Op::kProgress || call.op == Op::kSync)) return Reply{};
+    bool busy = pending_.valid() && pending_.wait_for(std::chrono::seconds(0)) != std::future_status::ready;
+    if (busy && (call.op == Op::kProgress || call.op == Op::kSync)) return Reply{};
     return actor_.act(call);
   }
   void start(const Call& call) override {
@@ -86,6 +88,10 @@ class FarProcess {
 
   void tell(const Call& call) {
     if (::send(control_, &call, sizeof call, MSG_NOSIGNAL) != sizeof call) abort();
+  }
+  bool has_answered() {
+    pollfd now = {control_, POLLIN, 0};
+    return poll(&now, 1, 0) == 1;
   }
   Reply hear() {
     pollfd wait = {control_, POLLIN, 0};
@@ -135,6 +141,13 @@ class FarElsewhere : public Far {
     if (process_->lives()) idle_processes().push_back(std::move(process_));
   }
   Reply call(const Call& call) override {
+    if (started_ && (call.op == Op::kProgress || call.op == Op::kSync)) {  // as in FarHere
+      if (!heard_ && !process_->has_answered()) return Reply{};
+      if (!heard_) early_ = process_->hear();
+      heard_ = true;
+      process_->tell(call);
+      return process_->hear();
+    }
     start(call);
     return finish();
   }
@@ -150,6 +163,7 @@ class FarElsewhere : public Far {
   Reply finish() override {
     if (!started_) return Reply{INT32_MIN};
     started_ = false;
+    if (std::exchange(heard_, false)) return early_;
     if (!exits_) return process_->hear();
     process_->reap();
     return Reply{};
@@ -158,13 +172,15 @@ class FarElsewhere : public Far {
   pid_t pid() const override { return process_->pid(); }
   void share(rc_ctx) override { abort(); }
   void kill() override {
-    started_ = false;
+    started_ = heard_ = false;
     process_->kill();
   }
 
  private:
   std::unique_ptr<FarProcess> process_;
   bool started_ = false;
+  bool heard_ = false;  // the answer to what was started
+  Reply early_;
   bool exits_ = false;
 };
 

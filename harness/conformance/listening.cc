@@ -251,12 +251,14 @@ TEST_P(Listening, GoesOnAfterAClientDied) {
   EXPECT_RC(RC_E_PEER_DEAD, rc_get(ch_, &byte, 1, kPatience, nullptr));
   EXPECT_RC(RC_OK, rc_channel_close(ch_));
   ch_ = survivor;
+  other_end_ = 1;
   put(5);
   EXPECT_FAR(RC_OK, 5u, far(1).get(5));
   far(2).start(connect_to(uri_));
   ASSERT_RC(RC_OK, rc_accept(listener_, kPatience, &ch_));
   ASSERT_FAR(RC_OK, 0u, far(2).finish());
   out_.restart();
+  other_end_ = 2;
   put(9);
   EXPECT_FAR(RC_OK, 9u, far(2).get(9));
 }
@@ -272,6 +274,7 @@ TEST_P(Listening, NameOfADeadListenerOpensAgainAtOnce) {
   far(1).start(connect_to(uri_));
   ASSERT_RC(RC_OK, rc_accept(listener_, kPatience, &ch_));
   ASSERT_FAR(RC_OK, 0u, far(1).finish());
+  other_end_ = 1;
   put(5);
   EXPECT_FAR(RC_OK, 5u, far(1).get(5));
 }

@@ -276,7 +276,7 @@ TEST_P(Messages, FlushBetweenThemIsHarmless) {
   Buffer bytes = out_.next(6);
   EXPECT_RC(RC_OK, rc_send(ch_, bytes.data(), 6, nullptr, kPatience, nullptr));
   EXPECT_RC(RC_OK, soon([&] { return rc_flush(ch_); }));
-  EXPECT_RC(RC_OK, rc_sync(ch_, kPatience));
+  EXPECT_RC(RC_OK, sync());
   EXPECT_FAR(RC_OK, 6u, far().recv(6));
 }
 

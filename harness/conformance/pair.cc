@@ -187,7 +187,7 @@ bool Pair::eventually(const std::function<bool()>& condition) {
       sched_yield();
     } else {
       rc_progress(ch_);
-      far().progress();
+      far(other_end_).progress();
     }
   }
   return true;
@@ -200,12 +200,16 @@ int32_t Pair::soon(const std::function<int32_t()>& call) {
   return code;
 }
 
+int32_t Pair::sync() {
+  return backend().target_helps ? soon([this] { return rc_sync(ch_, 0); }) : rc_sync(ch_, kPatience);
+}
+
 void Pair::settle() {
   if (backend().lands_alone) return;
   EXPECT_TRUE(eventually([this] {
     Call sync{Op::kSync};
     sync.timeout_ns = 0;
-    return rc_sync(ch_, 0) == RC_OK && far().call(sync).code == RC_OK;
+    return rc_sync(ch_, 0) == RC_OK && far(other_end_).call(sync).code == RC_OK;
   })) << "what was put is never delivered";
 }
 

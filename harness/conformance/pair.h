@@ -66,6 +66,8 @@ class Pair : public testing::TestWithParam<Backend> {
   // A call that must not block and is expected to succeed: made once, or, on a backend that executes late, until it no
   // longer would block.
   int32_t soon(const std::function<int32_t()>& call);
+  // rc_sync until everything is delivered. If the target must help, it is made to.
+  int32_t sync();
   // The timeout for a blocking call that has no reason to wait.
   static int64_t at_once() { return backend().lands_alone ? 0 : kPatience; }
 
@@ -85,6 +87,7 @@ class Pair : public testing::TestWithParam<Backend> {
 
   rc_ctx ctx_{0};
   rc_channel ch_{0};
+  size_t other_end_ = 0;  // which far has the other end of ch_
   rc_listener listener_{0};
   std::string uri_;
   Pattern out_{kNearToFar};

@@ -1,4 +1,5 @@
-// The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm.
+// The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm and
+// tcp.
 // The program plays the roles itself: scenarios --role NAME --uri URI --argument N.
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -16,6 +17,7 @@
 
 #include "harness/conformance/backend.h"
 #include "harness/conformance/roles.h"
+#include "harness/conformance/tcp_uri.h"
 
 namespace conformance {
 namespace {
@@ -114,7 +116,9 @@ class Scenario : public testing::TestWithParam<std::string> {
   }
   bool own_processes() const { return ctx_.id == 0; }
   // A URI that says what the scenario calls it.
-  std::string uri(const std::string& name) const { return unique_name(GetParam() + ":" + name + "-"); }
+  std::string uri(const std::string& name) const {
+    return GetParam() == "tcp" ? unique_tcp_uri("127.0.0.1") : unique_name(GetParam() + ":" + name + "-");
+  }
 
   std::unique_ptr<Actor> start(const std::string& name, const std::string& uri, uint64_t argument = 0) {
     if (own_processes()) return std::make_unique<Process>(name, uri, argument);
@@ -223,7 +227,8 @@ TEST_P(Scenario, B5_CloseAfterDrain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm"), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm", "tcp"),
+                         [](const auto& test) { return test.param; });
 
 }  // namespace conformance
 

@@ -28,8 +28,8 @@ struct End {
   int error;  // of membarrier; 0: it works
 };
 
-// Stores that take long to leave this processor: those of the put that follows wait behind them, while its loads do not.
-// That is the reordering which the fences are there to prevent, made a hundred times as likely.
+// Stores that take long to leave this processor: those of the put that follows wait behind them, while its loads do
+// not. That is the reordering which the fences are there to prevent, made a hundred times as likely.
 void delay_stores() {
 #if defined(__x86_64__)
   alignas(64) static volatile char lines[24 * 64];

@@ -1,0 +1,148 @@
+// The data path of tcp: what core asks of a link, and who holds which lock for it. Who holds `receiving` may take
+// `sending`, never the reverse.
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/tcp/link.h"
+#include "backends/tcp/tcp.h"
+
+namespace rc {
+namespace {
+
+class Sending {
+ public:
+  explicit Sending(TcpLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->sending); }
+  ~Sending() { pthread_mutex_unlock(&link_->sending); }
+  Sending(const Sending&) = delete;
+  Sending& operator=(const Sending&) = delete;
+
+ private:
+  TcpLink* link_;
+};
+
+// If another thread is at it, he lets everything land that we could, and wakes us if we sleep.
+void receive(TcpLink* link) noexcept {
+  if (link->receiving.load(std::memory_order_relaxed) || link->receiving.exchange(true, std::memory_order_acquire))
+    return;
+  receive_frames(link);
+  link->receiving.store(false, std::memory_order_release);
+}
+
+// A lazy credit would cost a request and its answer a send each. It goes with the next put, when this end is about to
+// sleep, or after so many looks; one that a put of the peer may wait for goes at once.
+constexpr uint32_t kHeldLooks = 256;
+constexpr uint64_t kHeldShare = 8;  // of the ring
+
+// True: it was held back.
+bool hold(TcpLink* link, const WorkRequest& credit) noexcept {
+  memcpy(&link->held_credit, credit.local, sizeof link->held_credit);
+  link->held_looks = 0;
+  link->holding.store(true, std::memory_order_relaxed);
+  return credit.lazy && link->held_credit - link->told_credit < link->ring_bytes / kHeldShare;
+}
+
+Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
+  TcpLink* link = tcp(l);
+  Code code = link_over(link);
+  if (code != kOk) return code;
+  bool word = n == 1 && requests[0].copy;
+  bool broken;
+  {
+    Sending sending(link);
+    if (!word && !link->queue.room_for(n)) send_queued(link);
+    if (!word && !link->queue.room_for(n)) return kWouldBlock;
+    bool credit = word && requests[0].offset == offsetof(Inbox, credit);
+    if (credit && hold(link, requests[0])) return kOk;
+    if (!word) ++link->posted;
+    for (uint32_t i = 0; i < n && !credit; ++i) link->queue.write(requests[i]);
+    release_credit(link);
+    send_queued(link);
+    broken = link->broken;
+  }
+  if (broken) receive(link);  // what the peer said last
+  return link_over(link);
+}
+
+Code tcp_progress(Link* l) noexcept {
+  TcpLink* link = tcp(l);
+  if (link->queued.load(std::memory_order_relaxed) != 0 || link->holding.load(std::memory_order_relaxed)) {
+    Sending sending(link);
+    if (++link->held_looks > kHeldLooks) release_credit(link);
+    if (link->queue.count() != 0) send_queued(link);
+  }
+  receive(link);
+  return link_over(link);
+}
+
+bool tcp_delivered(Link* l) noexcept {
+  TcpLink* link = tcp(l);
+  Sending sending(link);
+  uint64_t asked = link->asked.load(std::memory_order_relaxed);
+  bool answered = link->answered.load(std::memory_order_acquire) == asked;
+  if (answered && link->covered == link->posted) return !link->broken;
+  if (answered && !link->broken) {  // one question at a time
+    link->covered = link->posted;
+    link->asked.store(asked + 1, std::memory_order_release);  // pairs with the acquire in apply_flush
+    link->queue.control(Frame::kFlush, asked + 1);
+    send_queued(link);
+  }
+  return false;
+}
+
+Code tcp_alive(Link* l, Side side) noexcept {
+  TcpLink* link = tcp(l);
+  if (link->kicked[side].exchange(false, std::memory_order_acquire)) {
+    uint64_t kicks;
+    ssize_t ignored = ::read(link->fd[side], &kicks, sizeof kicks);
+    static_cast<void>(ignored);
+  }
+  int64_t now = now_ns();
+  int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
+  if (link->holding.load(std::memory_order_relaxed) || link->watching_room.load(std::memory_order_relaxed) ||
+      (due != 0 && now >= due)) {
+    Sending sending(link);
+    release_credit(link);
+    if (link->queue.count() != 0) send_queued(link);
+    stop_watching_room(link);
+    check_silence(link, now);
+  }
+  return link_over(link);
+}
+
+// The peer's sleepers are woken by what arrives.
+void tcp_ring(Link*, Side) noexcept {}
+
+void tcp_interrupt(Link* link) noexcept {
+  kick(tcp(link), kGetSide);
+  kick(tcp(link), kPutSide);
+}
+
+}  // namespace
+
+Code link_over(TcpLink* link) noexcept {
+  auto status = static_cast<Code>(link->status.load(std::memory_order_acquire));
+  return status == kOk ? kOk : fail_plain(status, link->status_text.load(std::memory_order_relaxed));
+}
+
+// The first reason stays. A sleeper is woken by the socket if the peer has hung up, but not if it has misbehaved.
+void end_link(TcpLink* link, Code code, const char* text) noexcept {
+  const char* none = nullptr;
+  if (!link->status_text.compare_exchange_strong(none, text, std::memory_order_relaxed)) return;
+  link->status.store(code, std::memory_order_release);
+  kick(link, kGetSide);
+  kick(link, kPutSide);
+}
+
+// First the descriptor, then the note: so the one who finds the note also finds the descriptor readable.
+void kick(TcpLink* link, Side side) noexcept {
+  uint64_t one = 1;
+  ssize_t ignored = ::write(link->fd[side], &one, sizeof one);  // a full counter is readable already
+  static_cast<void>(ignored);
+  link->kicked[side].store(true, std::memory_order_release);
+}
+
+const Backend kTcpBackend = {"tcp",        sizeof(TcpLink), sizeof(TcpPoint), tcp_listen, tcp_interrupt_accept,
+                             tcp_unlisten, tcp_accept,      tcp_connect,      tcp_close,  tcp_post,
+                             tcp_progress, tcp_delivered,   tcp_alive,        tcp_ring,   tcp_interrupt};
+
+}  // namespace rc

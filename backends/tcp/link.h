@@ -1,0 +1,121 @@
+// What the control path (connect.cc, accept.cc, close.cc) and the data path (send.cc, receive.cc, data.cc) of tcp
+// share.
+#ifndef BACKENDS_TCP_LINK_H_
+#define BACKENDS_TCP_LINK_H_
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <atomic>
+
+#include "backends/tcp/address.h"
+#include "backends/tcp/frame.h"
+#include "backends/tcp/send_queue.h"
+#include "core/backend.h"
+#include "core/doorbell.h"
+#include "core/hello.h"
+
+namespace rc {
+
+// What one receive may bring at most of small frames. A thousand channels have a thousand of them.
+inline constexpr size_t kStageBytes = 16 * 1024;
+
+// Both sides of an end use the link at once: `sending` guards all that goes out, `receiving` all that comes in. Who
+// does not get the second leaves the work to the one who has it, and is woken by him if he sleeps.
+//   common_fd   an epoll set: the socket, and timer_fd
+//   fd[side]    an eventfd that the other side's thread writes when it has applied what this one sleeps for
+struct TcpLink : Link {
+  int socket;
+  Inbox* own_inbox;  // `inbox`, to apply the peer's WRITEs
+  TcpOptions options;
+
+  // Why it is over; kOk while it works. Set once everything that had come before has been applied.
+  std::atomic<int32_t> status;
+  std::atomic<const char*> status_text;
+  std::atomic<bool> kicked[2];  // fd[side] has been written
+
+  // --- going out ---
+  pthread_mutex_t sending;
+  SendQueue queue;
+  std::atomic<uint32_t> queued;     // queue.count(), for a glance
+  bool broken;                      // nothing goes out any more; what has come in is still applied
+  std::atomic<bool> watching_room;  // common_fd also becomes readable when the socket takes bytes again
+  uint64_t posted;                  // by the put side, in posts
+  uint64_t covered;                 // how many of them the newest FLUSH stands behind
+  std::atomic<uint64_t> asked;      // that FLUSH's number
+  std::atomic<uint64_t> answered;   // the number of the newest FLUSHED
+  // A credit that may wait a little for a put to travel with.
+  std::atomic<bool> holding;
+  uint32_t held_looks;   // of progress, since
+  uint64_t held_credit;  // its value
+  uint64_t told_credit;  // the newest one that was queued
+  // A peer that acknowledges nothing is noticed by this timer, which runs while something may be unacknowledged.
+  int timer_fd;
+  std::atomic<int64_t> timer_due_ns;  // 0: it does not run
+  int64_t silent_since_ns;            // 0: not silent
+
+  // --- coming in ---
+  std::atomic<bool> receiving;
+  uint64_t write_at;    // of a WRITE that has begun to come: where its next byte goes ...
+  uint32_t write_left;  // ... and how many are missing
+  uint32_t staged;      // bytes of a frame that is not complete
+  uint64_t flushes;     // FLUSH frames that have come
+  Ringer<StdAtomics> own_bells[2];
+  alignas(kLine) uint8_t stage[kStageBytes];
+};
+
+inline TcpLink* tcp(Link* link) noexcept { return static_cast<TcpLink*>(link); }
+
+// A client in the middle of the handshake.
+struct TcpHalfOpen {
+  int fd;  // -1: free
+  int64_t until_ns;
+  uint8_t host[16];  // who it is, for fairness
+  uint32_t got;      // bytes of `ask`
+  Hello ask;
+  bool same_peer(const TcpHalfOpen& other) const noexcept { return memcmp(host, other.host, sizeof host) == 0; }
+};
+
+inline constexpr int kTcpHalfOpenMax = 16;
+
+struct TcpPoint : ListenPoint {
+  int listen_fd;
+  TcpOptions options;
+  TcpHalfOpen half_open[kTcpHalfOpenMax];
+};
+
+// --- control path ---
+Code tcp_listen(Context& context, ListenPoint* point) noexcept;
+void tcp_interrupt_accept(ListenPoint* point) noexcept;
+void tcp_unlisten(Context& context, ListenPoint* point) noexcept;
+Code tcp_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
+Code tcp_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Link* link) noexcept;
+void tcp_close(Context& context, Link* link) noexcept;
+// The rings of an end: kPool if there are not two.
+Code take_rings(Context& context, TcpLink* link) noexcept;
+void give_rings(Context& context, TcpLink* link) noexcept;
+// Puts an end around a socket whose handshake is as good as done. On failure the socket stays the caller's.
+Code open_link(TcpLink* link, int socket, const TcpOptions& options, uint64_t ring_bytes) noexcept;
+void close_link(TcpLink* link) noexcept;  // its descriptors; not the rings
+
+// --- data path ---
+// Why the link is over, with its reason; kOk while it works.
+Code link_over(TcpLink* link) noexcept;
+void end_link(TcpLink* link, Code code, const char* text) noexcept;
+// Hands to the socket what it takes. Under `sending`.
+void send_queued(TcpLink* link) noexcept;
+// Queues the credit that was held back. Under `sending`.
+void release_credit(TcpLink* link) noexcept;
+// Stops to watch for room that nobody waits for any more. Under `sending`.
+void stop_watching_room(TcpLink* link) noexcept;
+// Looks whether the peer has been silent for too long. Under `sending`.
+void check_silence(TcpLink* link, int64_t now) noexcept;
+// Applies what has come, a bounded amount of it. Under `receiving`.
+void receive_frames(TcpLink* link) noexcept;
+void kick(TcpLink* link, Side side) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_TCP_LINK_H_

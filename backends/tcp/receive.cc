@@ -1,0 +1,177 @@
+// What comes in: frames, all of them peer input, applied to this end's own inbox.
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "backends/tcp/link.h"
+
+namespace rc {
+namespace {
+
+// One call does at most so much, so that a fast peer keeps no caller from his own work.
+constexpr int kReceivesMost = 4;
+constexpr uint32_t kPieceBytes = 256 * 1024;
+// Of what follows a large WRITE so much is staged: its tail, and the beginning of the next one. The more it is, the
+// more is copied twice.
+constexpr size_t kAheadBytes = 4096;
+
+constexpr uint64_t kTail = offsetof(Inbox, line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
+constexpr uint64_t kCredit = offsetof(Inbox, credit);
+constexpr uint64_t kGetter = offsetof(Inbox, getter);
+
+enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide };
+
+bool corrupt(TcpLink* link, const char* text) noexcept {
+  end_link(link, kCorrupt, text);
+  return false;
+}
+
+// A word of the inbox's head.
+bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* news) noexcept {
+  std::atomic<uint64_t>* to;
+  switch (offset) {
+    case kTail:
+      to = &link->own_inbox->line.tail;
+      *news |= kForGetter;
+      break;
+    case kCredit:
+      to = &link->own_inbox->credit;
+      *news |= kForPutter;
+      break;
+    case kGetter:
+      to = &link->own_inbox->getter;
+      *news |= kForGetter | kForPutter;
+      break;
+    default:
+      return corrupt(link, "the peer writes to a place of the inbox that is no word of the protocol");
+  }
+  uint64_t word;
+  memcpy(&word, bytes, sizeof word);
+  to->store(word, std::memory_order_release);  // pairs with RxRing::look, TxRing::take_credit and Channel::ended
+  return true;
+}
+
+bool apply_flush(TcpLink* link, const Frame& frame, uint32_t* news) noexcept {
+  if (frame.bytes != 0) return corrupt(link, "the peer sent a flush that has bytes");
+  if (frame.kind == Frame::kFlush) {
+    if (frame.offset != link->flushes + 1) return corrupt(link, "the peer's flushes are not counted in order");
+    link->flushes = frame.offset;
+    return true;
+  }
+  uint64_t answered = link->answered.load(std::memory_order_relaxed);
+  if (frame.offset != answered + 1 || frame.offset != link->asked.load(std::memory_order_acquire))
+    return corrupt(link, "the peer answers a flush that it was not asked for");
+  link->answered.store(frame.offset, std::memory_order_release);  // pairs with tcp_delivered
+  *news |= kForPutter;
+  return true;
+}
+
+// The header of a WRITE into the ring: its bytes may come now.
+bool begin_write(TcpLink* link, const Frame& frame) noexcept {
+  uint64_t at = frame.offset - kRingOffset;
+  if (frame.bytes == 0 || frame.bytes > link->ring_bytes || at > link->ring_bytes - frame.bytes)
+    return corrupt(link, "the peer writes outside of the ring");
+  link->write_at = frame.offset;
+  link->write_left = frame.bytes;
+  return true;
+}
+
+// Takes one frame from the n bytes, or what has come of it. Returns how many bytes that were; 0: its beginning is not
+// complete, or the peer broke the protocol.
+size_t apply_one(TcpLink* link, const uint8_t* bytes, size_t n, uint32_t* news) noexcept {
+  if (link->write_left != 0) {
+    size_t some = n < link->write_left ? n : link->write_left;
+    memcpy(reinterpret_cast<uint8_t*>(link->own_inbox) + link->write_at, bytes, some);
+    link->write_at += some;
+    link->write_left -= static_cast<uint32_t>(some);
+    return some;
+  }
+  Frame frame;
+  if (n < sizeof frame) return 0;
+  memcpy(&frame, bytes, sizeof frame);
+  if (frame.kind == Frame::kFlush || frame.kind == Frame::kFlushed)
+    return apply_flush(link, frame, news) ? sizeof frame : 0;
+  if (frame.kind != Frame::kWrite) {
+    corrupt(link, "the peer sent a frame of an unknown kind");
+    return 0;
+  }
+  if (frame.offset >= kRingOffset) return begin_write(link, frame) ? sizeof frame : 0;
+  if (frame.bytes != sizeof(uint64_t)) {
+    corrupt(link, "the peer writes to the inbox's head something else than one word");
+    return 0;
+  }
+  if (n < sizeof frame + sizeof(uint64_t)) return 0;
+  return apply_word(link, frame.offset, bytes + sizeof frame, news) ? sizeof frame + sizeof(uint64_t) : 0;
+}
+
+// Everything staged is applied at once: what lies in the socket wakes a sleeper, what lies here would not.
+void apply_staged(TcpLink* link, uint32_t* news) noexcept {
+  size_t at = 0;
+  while (at < link->staged) {
+    size_t used = apply_one(link, link->stage + at, link->staged - at, news);
+    if (used == 0) break;
+    at += used;
+  }
+  link->staged -= static_cast<uint32_t>(at);
+  if (at != 0 && link->staged != 0) memmove(link->stage, link->stage + at, link->staged);
+}
+
+// One recv: the rest of a WRITE goes straight to its place, what follows is staged. Returns whether more may be there.
+bool receive_once(TcpLink* link, uint32_t* news) noexcept {
+  size_t direct = link->write_left < kPieceBytes ? link->write_left : kPieceBytes;
+  size_t room = sizeof link->stage - link->staged;
+  if (direct != 0) room = direct == link->write_left ? kAheadBytes : 0;  // then nothing is staged
+  ssize_t n;
+  do {
+    if (direct == 0) {
+      n = recv(link->socket, link->stage + link->staged, room, MSG_DONTWAIT);
+    } else {
+      iovec pieces[2] = {{reinterpret_cast<uint8_t*>(link->own_inbox) + link->write_at, direct}, {link->stage, room}};
+      msghdr message = {};
+      message.msg_iov = pieces;
+      message.msg_iovlen = room != 0 ? 2 : 1;
+      n = recvmsg(link->socket, &message, MSG_DONTWAIT);
+    }
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) return false;
+  if (n <= 0) {
+    end_link(link, kPeerDead, "the peer's connection has ended");
+    return false;
+  }
+  size_t got = static_cast<size_t>(n);
+  size_t in_place = got < direct ? got : direct;
+  link->write_at += in_place;
+  link->write_left -= static_cast<uint32_t>(in_place);
+  link->staged += static_cast<uint32_t>(got - in_place);
+  apply_staged(link, news);
+  return got == direct + room;
+}
+
+void answer_flushes(TcpLink* link) noexcept {
+  pthread_mutex_lock(&link->sending);
+  link->queue.control(Frame::kFlushed, link->flushes);
+  send_queued(link);
+  pthread_mutex_unlock(&link->sending);
+}
+
+// Wakes who sleeps for what has been applied, if he does not do this himself.
+void tell(TcpLink* link, uint32_t news) noexcept {
+  if (news == 0) return;
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
+  if ((news & kForGetter) != 0 && link->own_bells[kGetSide].must_ring(link->outbox->getter)) kick(link, kGetSide);
+  if ((news & kForPutter) != 0 && link->own_bells[kPutSide].must_ring(link->outbox->putter)) kick(link, kPutSide);
+}
+
+}  // namespace
+
+void receive_frames(TcpLink* link) noexcept {
+  uint64_t flushes = link->flushes;
+  uint32_t news = 0;
+  for (int i = 0; i < kReceivesMost; ++i) {
+    if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &news)) break;
+  }
+  if (link->flushes != flushes) answer_flushes(link);
+  tell(link, news);
+}
+
+}  // namespace rc

@@ -1,0 +1,211 @@
+// A tcp channel under strain: full sockets, both ways at once, sync, and peers that are killed.
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <vector>
+
+#include "backends/tcp/send_queue.h"
+#include "harness/tcp/raw_tcp.h"
+
+namespace raw_tcp {
+namespace {
+
+class Links : public Honest {
+ protected:
+  void meet_honest(uint64_t ring_bytes, uint32_t wait = RC_WAIT_ADAPTIVE) {
+    rc_channel_config config = {};
+    config.size = sizeof config;
+    config.ring_bytes = ring_bytes;
+    config.wait = wait;
+    auto connecting =
+        std::async(std::launch::async, [&] { return rc_connect(ctx_, uri_.c_str(), &config, kPatience, &client_); });
+    ASSERT_RC(RC_OK, rc_accept(listener_, kPatience, &server_));
+    ASSERT_EQ(RC_OK, connecting.get());
+  }
+  rc_channel client_ = {0}, server_ = {0};
+};
+
+int32_t put_all(rc_channel channel, size_t bytes, size_t piece, uint8_t seed) {
+  std::vector<uint8_t> data(piece);
+  int32_t code = RC_OK;
+  for (size_t at = 0; at < bytes && code == RC_OK; at += piece) {
+    for (size_t i = 0; i < piece; ++i) data[i] = static_cast<uint8_t>((at + i) * 7 + seed);
+    code = rc_put(channel, data.data(), piece, kPatience, nullptr);
+  }
+  return code;
+}
+
+int32_t get_all(rc_channel channel, size_t bytes, size_t piece, uint8_t seed) {
+  std::vector<uint8_t> data(piece);
+  for (size_t at = 0; at < bytes; at += piece) {
+    int32_t code = rc_get(channel, data.data(), piece, kPatience, nullptr);
+    if (code != RC_OK) return code;
+    for (size_t i = 0; i < piece; ++i) {
+      if (data[i] != static_cast<uint8_t>((at + i) * 7 + seed)) return RC_E_CORRUPT;
+    }
+  }
+  return RC_OK;
+}
+
+// Two threads at each end, a small ring, more than socket and ring hold together: nobody waits for ever.
+TEST_F(Links, BothWaysAtOnceByTwoThreadsEach) {
+  for (uint32_t wait : {RC_WAIT_ADAPTIVE, RC_WAIT_SLEEP}) {
+    for (uint64_t ring : {1000, 65536}) {
+      SCOPED_TRACE(ring);
+      meet_honest(ring, wait);
+      size_t bytes = ring < 2000 ? 600 * 1000 : size_t{64} << 20, piece = ring < 2000 ? 600 : 32768;
+      auto a = std::async(std::launch::async, [&] { return put_all(client_, bytes, piece, 1); });
+      auto b = std::async(std::launch::async, [&] { return put_all(server_, bytes, piece, 2); });
+      auto c = std::async(std::launch::async, [&] { return get_all(server_, bytes, piece, 1); });
+      auto d = std::async(std::launch::async, [&] { return get_all(client_, bytes, piece, 2); });
+      EXPECT_EQ(RC_OK, a.get());
+      EXPECT_EQ(RC_OK, b.get());
+      EXPECT_EQ(RC_OK, c.get());
+      EXPECT_EQ(RC_OK, d.get());
+      EXPECT_RC(RC_OK, rc_channel_close(client_));
+      EXPECT_RC(RC_OK, rc_channel_close(server_));
+    }
+  }
+}
+
+TEST_F(Links, SyncWaitsForTheTarget) {
+  meet_honest(4096);
+  EXPECT_RC(RC_OK, rc_sync(client_, 0));
+  EXPECT_RC(RC_OK, rc_put(client_, "x", 1, kPatience, nullptr));
+  EXPECT_RC(RC_E_TIMEOUT, rc_sync(client_, kShort));  // nobody calls in
+  auto syncing = std::async(std::launch::async, [&] { return rc_sync(client_, kPatience); });
+  while (syncing.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready)
+    EXPECT_RC(RC_OK, rc_progress(server_));
+  EXPECT_EQ(RC_OK, syncing.get());
+  char byte;
+  EXPECT_RC(RC_OK, rc_try_get(server_, &byte, 1));
+  EXPECT_RC(RC_OK, rc_sync(client_, 0));
+}
+
+// The peer takes nothing: try forms refuse instead of waiting, and nothing is lost when it takes again.
+TEST_F(Links, FullSocketRefusesAndLosesNothing) {
+  rc_channel ch = {0};
+  Socket raw = meet(&ch);
+  // The honest end may have a whole ring under way, again and again; credit is told, but the socket is not read.
+  uint64_t put = 0;
+  std::vector<char> bytes(kRing, 'b');
+  for (int i = 0; i < 20000 && rc_try_put(ch, bytes.data(), bytes.size()) == RC_OK; ++i) {
+    put += kRing;
+    ASSERT_TRUE(raw.write_word(kCredit, put));
+  }
+  ASSERT_LT(put, uint64_t{20000} * kRing) << "the socket never filled";
+  EXPECT_RC(RC_E_TIMEOUT, rc_put(ch, bytes.data(), bytes.size(), kShort, nullptr));
+  // Now it is read: every byte of what was put is there.
+  std::atomic<bool> done{false};
+  auto moving = std::async(std::launch::async, [&] {
+    size_t writable;
+    while (!done) rc_ready(ch, nullptr, &writable);
+  });
+  uint64_t seen = 0, tail = 0;
+  while (tail < put) {
+    rc::Frame f;
+    ASSERT_TRUE(raw.receive(&f, sizeof f));
+    std::vector<char> data(f.bytes);
+    ASSERT_TRUE(raw.receive(data.data(), f.bytes));
+    if (f.offset >= rc::kRingOffset) seen += f.bytes;
+    if (f.offset == kTail) memcpy(&tail, data.data(), 8);
+    EXPECT_LE(tail, seen);
+  }
+  done = true;
+  moving.get();
+  EXPECT_EQ(put, seen);
+  EXPECT_RC(RC_OK, rc_channel_close(ch));
+}
+
+TEST(SendQueue, CreditsMergeAndAlwaysFindRoom) {
+  rc::SendQueue queue = {};
+  uint64_t word = 0;
+  char bytes[16] = "";
+  rc::WorkRequest credit = {&word, kCredit, 8, true}, data = {bytes, rc::kRingOffset, sizeof bytes, false};
+  while (queue.room_for(1)) queue.write(data);
+  uint32_t full = queue.count();
+  for (word = 1; word < 1000; ++word) queue.write(credit);
+  EXPECT_EQ(full + 1, queue.count());
+  iovec pieces[rc::SendQueue::kPiecesMost];
+  size_t all = 0;
+  queue.gather(pieces, &all);
+  queue.sent(all - 10);  // the credit has begun to go out: the next one is one of its own
+  queue.write(credit);
+  EXPECT_EQ(2u, queue.count());
+  int n = queue.gather(pieces, &all);
+  EXPECT_EQ(2, n);
+  EXPECT_EQ(10u + 24, all);
+  queue.sent(all);
+  EXPECT_EQ(0u, queue.count());
+}
+
+TEST(SendQueue, GathersFromAnyByteOn) {
+  for (size_t gone = 0; gone <= 2 * 16 + 5 + 8; ++gone) {
+    rc::SendQueue queue = {};
+    uint64_t word = 0x1122334455667788;
+    rc::WorkRequest data = {"hello", rc::kRingOffset, 5, false}, tail = {&word, kTail, 8, true};
+    queue.write(data);
+    queue.write(tail);
+    auto flat = [&] {
+      iovec pieces[rc::SendQueue::kPiecesMost];
+      size_t all = 0;
+      int n = queue.gather(pieces, &all);
+      std::string text;
+      for (int i = 0; i < n; ++i) text.append(static_cast<char*>(pieces[i].iov_base), pieces[i].iov_len);
+      EXPECT_EQ(all, text.size());
+      return text;
+    };
+    std::string whole = flat();
+    ASSERT_EQ(size_t{2 * 16 + 5 + 8}, whole.size());
+    queue.sent(gone);
+    EXPECT_EQ(whole.substr(gone), flat()) << gone;
+  }
+}
+
+enum Doing { kIdle, kReading, kWriting };
+
+// A client of its own process that does that until it is killed; its survivor says so within a second.
+class Killed : public Honest, public testing::WithParamInterface<Doing> {};
+
+TEST_P(Killed, IsDeadWithinASecond) {
+  pid_t child = fork();
+  if (child == 0) {
+    rc_ctx ctx;
+    rc_channel ch;
+    char bytes[4096] = "";
+    if (rc_open(nullptr, &ctx) != RC_OK || rc_connect(ctx, uri_.c_str(), nullptr, kPatience, &ch) != RC_OK) _exit(1);
+    if (rc_put(ch, "!", 1, kPatience, nullptr) != RC_OK) _exit(2);
+    while (GetParam() == kReading) rc_get(ch, bytes, sizeof bytes, kPatience, nullptr);
+    while (GetParam() == kWriting) rc_put(ch, bytes, sizeof bytes, kPatience, nullptr);
+    pause();
+    _exit(3);
+  }
+  rc_channel ch = {0};
+  char bytes[4096] = "";
+  ASSERT_RC(RC_OK, rc_accept(listener_, kPatience, &ch));
+  EXPECT_RC(RC_OK, rc_get(ch, bytes, 1, kPatience, nullptr));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  timespec before, after;
+  clock_gettime(CLOCK_MONOTONIC, &before);
+  int32_t code = RC_OK;
+  while (code == RC_OK) {
+    code = GetParam() == kReading ? rc_put(ch, bytes, sizeof bytes, kPatience, nullptr)
+                                  : rc_get(ch, bytes, sizeof bytes, kPatience, nullptr);
+  }
+  clock_gettime(CLOCK_MONOTONIC, &after);
+  EXPECT_RC(RC_E_PEER_DEAD, code);
+  EXPECT_LE(after.tv_sec - before.tv_sec, 1);
+  EXPECT_RC(RC_OK, rc_channel_close(ch));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Killed, testing::Values(kIdle, kReading, kWriting));
+
+}  // namespace
+}  // namespace raw_tcp
