@@ -48,6 +48,8 @@ TEST(Library, NamesEveryCode) {
       {RC_E_REFUSED, "RC_E_REFUSED"},
       {RC_E_HANDSHAKE, "RC_E_HANDSHAKE"},
       {RC_E_SYSTEM, "RC_E_SYSTEM"},
+      {RC_E_NO_HOST, "RC_E_NO_HOST"},
+      {RC_E_UNREACHABLE, "RC_E_UNREACHABLE"},
   };
   for (auto& [code, name] : kCodes) EXPECT_STREQ(name, rc_code_name(code));
   std::set<std::string> known;

@@ -74,6 +74,19 @@ TEST_P(HostileBells, FloodOfBellsForNothing) {
   expect_timeouts();
 }
 
+// After some wakes for nothing a wait naps, a millisecond at a time in the end: the flood cannot buy more of them.
+TEST_P(HostileBells, FloodOfBellsWakesAWaitOnlySoOften) {
+  Flood get_side(1, [fd = bells()] {
+    if (send(fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) sched_yield();
+  });
+  char byte = 0;
+  EXPECT_RC(RC_E_TIMEOUT, IN_TIME(rc_get(honest_, &byte, 1, 300 * kMs, nullptr)));
+  rc_counters counters = {};
+  counters.size = sizeof counters;
+  ASSERT_RC(RC_OK, rc_channel_counters(honest_, &counters));
+  EXPECT_LT(counters.sleeps, 500u);  // 64 until it naps, then at most one for each of 300 ms and a few shorter ones
+}
+
 // Both sockets are full when the honest end begins to look, and are filled again at once.
 TEST_P(HostileBells, FloodOfLargeBells) {
   fill_ring();
