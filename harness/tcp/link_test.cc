@@ -74,6 +74,56 @@ TEST_F(Links, BothWaysAtOnceByTwoThreadsEach) {
   }
 }
 
+// The put side's calls take the frame from the socket that the get side sleeps for, and wake it (PROTOCOL.md I8).
+TEST_F(Links, NobodySleepsThroughWhatAnotherThreadReceived) {
+  meet_honest(4096, RC_WAIT_SLEEP);
+  std::atomic<bool> done{false};
+  auto looking = std::async(std::launch::async, [&] {
+    size_t writable;
+    while (!done) rc_ready(client_, nullptr, &writable);
+  });
+  for (int i = 0; i < 2000; ++i) {
+    char byte = 0;
+    auto getting = std::async(std::launch::async, [&] { return rc_get(client_, &byte, 1, 2000 * kMs, nullptr); });
+    if (i % 2 != 0) usleep(100);  // likely asleep, or on the way
+    EXPECT_RC(RC_OK, rc_put(server_, "!", 1, kPatience, nullptr));
+    int32_t code = getting.get();
+    EXPECT_EQ(RC_OK, code) << "message " << i;
+    if (code != RC_OK) break;
+  }
+  done = true;
+  looking.get();
+}
+
+// More than the sockets hold is under way when the channel is closed: the peer gets all of it, then the close.
+TEST_F(Links, CloseLeavesNothingBehind) {
+  rc_config config = {};
+  config.size = sizeof config;
+  config.channels_max = 2;
+  config.rings_max = 4;
+  config.ring_bytes = uint64_t{32} << 20;
+  rc_ctx ctx = {0};
+  rc_listener listener = {0};
+  char uri[160];
+  ASSERT_RC(RC_OK, rc_open(&config, &ctx));
+  ASSERT_RC(RC_OK, rc_listen(ctx, "tcp://127.0.0.1:0", nullptr, &listener));
+  ASSERT_RC(RC_OK, rc_listener_uri(listener, uri, sizeof uri));
+  rc_channel client = {0}, server = {0};
+  auto connecting = std::async(std::launch::async, [&] { return rc_connect(ctx, uri, nullptr, kPatience, &client); });
+  ASSERT_RC(RC_OK, rc_accept(listener, kPatience, &server));
+  ASSERT_EQ(RC_OK, connecting.get());
+  constexpr size_t kBytes = size_t{32} << 20;
+  ASSERT_EQ(RC_OK, put_all(client, kBytes, kBytes / 4, 9));
+  auto getting = std::async(std::launch::async, [&] {
+    int32_t code = get_all(server, kBytes, 65536, 9);
+    char byte;
+    return code != RC_OK ? code : rc_get(server, &byte, 1, kPatience, nullptr);
+  });
+  EXPECT_RC(RC_OK, rc_channel_close(client));
+  EXPECT_STREQ("RC_E_CLOSED", rc_code_name(getting.get()));
+  EXPECT_RC(RC_OK, rc_close(ctx));
+}
+
 TEST_F(Links, SyncWaitsForTheTarget) {
   meet_honest(4096);
   EXPECT_RC(RC_OK, rc_sync(client_, 0));
