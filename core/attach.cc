@@ -18,7 +18,7 @@ void no_unlisten(Context&, ListenPoint*) noexcept {}
 Code no_accept(Context&, ListenPoint*, Deadline, Link*) noexcept { return kUnsupported; }
 Code no_connect(Context&, const Uri&, const ChannelParams&, Deadline, Link*) noexcept { return kUnsupported; }
 Code no_post(Link*, const WorkRequest*, uint32_t) noexcept { return kUnsupported; }
-Code no_progress(Link*) noexcept { return kOk; }
+Code no_progress(Link*, Side) noexcept { return kOk; }
 bool delivered(Link*) noexcept { return true; }
 void close_nothing(Context&, Link*) noexcept {}
 // Attached sides nap: there is nobody to ring, and a nap ends by itself.

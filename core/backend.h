@@ -38,7 +38,8 @@ struct WorkRequest {
   uint64_t offset;    // from the start of the peer's inbox
   uint32_t bytes;
   bool copy;  // at most one line: the source changes as soon as post returns
-  // A credit that may wait for the next post to travel with: its side goes on to wait, so progress and alive follow.
+  // A credit of a get that goes on to wait: if it is small it may wait for the next post to travel with, or until the
+  // peer's putter lacks room.
   bool lazy = false;
 };
 
@@ -96,9 +97,10 @@ struct Backend {
   // In order, all or nothing, executed in order; n work requests are one doorbell. kWouldBlock: the queue is full. A
   // single copied request (a credit) always finds room.
   Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
-  // Lets arrived writes land and reaps completions; bounded. Once it says that the link is over, all that had arrived
-  // has landed. kCorrupt, here and from post and alive, is said with fail_plain: the text is kept.
-  Code (*progress)(Link*) noexcept;
+  // Lets arrived writes land and reaps completions; bounded. Called by that side, which looks afterwards. Once it says
+  // that the link is over, all that had arrived has landed. kCorrupt, here and from post and alive, is said with
+  // fail_plain: the text is kept.
+  Code (*progress)(Link*, Side) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
   // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives
   // after this makes the side's descriptor readable again.

@@ -62,7 +62,7 @@ bool Channel::publish_before_close() noexcept {
     if (over_.load(std::memory_order_relaxed) != kOk) return true;  // nobody would get it
     Code code = publish(nullptr, 0);
     if (code != kWouldBlock) return code == kOk;
-    if (link_->ops->progress(link_) != kOk || deadline.left(now_ns()) == 0) return false;
+    if (link_->ops->progress(link_, kPutSide) != kOk || deadline.left(now_ns()) == 0) return false;
     sched_yield();
   }
 }
@@ -169,7 +169,7 @@ Code Channel::ready(size_t* readable, size_t* writable) noexcept {
 }
 
 Code Channel::progress() noexcept {
-  Code code = direct_ ? kOk : link_->ops->progress(link_);
+  Code code = direct_ ? kOk : link_->ops->progress(link_, kGetSide);
   if (code != kOk) return end(code);
   code = ended();
   return code == kOk ? check_alive_sometimes(kGetSide, now_ns()) : code;

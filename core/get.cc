@@ -12,7 +12,7 @@ constexpr size_t kSomeBytes = 8192;
 
 Code Channel::look_for_bytes(size_t n) noexcept {
   if (!direct_) {
-    Code code = link_->ops->progress(link_);
+    Code code = link_->ops->progress(link_, kGetSide);
     if (code != kOk && get_.ring.available() == 0 && over_.load(std::memory_order_relaxed) == kOk) end(code);
   }
   if (!get_.ring.look(inbox_->line)) return corrupt("the peer's tail went backwards or beyond the ring");

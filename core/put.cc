@@ -14,7 +14,7 @@ constexpr size_t kStreamPiece = 131072;
 
 Code Channel::look_for_space(size_t n) noexcept {
   if (!direct_) {
-    Code code = link_->ops->progress(link_);
+    Code code = link_->ops->progress(link_, kPutSide);
     if (code != kOk) return end(code);
   }
   if (!put_.ring.take_credit(inbox_->credit))
@@ -23,7 +23,7 @@ Code Channel::look_for_space(size_t n) noexcept {
 }
 
 Code Channel::look_for_delivery() noexcept {
-  Code code = link_->ops->progress(link_);
+  Code code = link_->ops->progress(link_, kPutSide);
   if (code != kOk) return end(code);
   return link_->ops->delivered(link_) ? kOk : kWouldBlock;
 }
@@ -104,7 +104,7 @@ Code Channel::publish_piece(const void* newest, size_t n, Wait& wait) noexcept {
   return wait_for(
       kPutSide,
       [this]() noexcept {
-        Code c = link_->ops->progress(link_);
+        Code c = link_->ops->progress(link_, kPutSide);
         return c == kOk ? post_written() : end(c);
       },
       wait);

@@ -262,7 +262,7 @@ void loop_close(Context& context, Link* l) noexcept {
 // path
 
 Code loop_post(Link*, const WorkRequest*, uint32_t) noexcept { return kUnsupported; }  // the link is direct
-Code loop_progress(Link*) noexcept { return kOk; }
+Code loop_progress(Link*, Side) noexcept { return kOk; }
 bool loop_delivered(Link*) noexcept { return true; }
 
 Code loop_alive(Link* link, Side side) noexcept {

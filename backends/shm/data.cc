@@ -19,7 +19,7 @@ bool process_gone(int pidfd) noexcept {
 }
 
 Code shm_post(Link*, const WorkRequest*, uint32_t) noexcept { return kUnsupported; }  // the link is direct
-Code shm_progress(Link*) noexcept { return kOk; }
+Code shm_progress(Link*, Side) noexcept { return kOk; }
 bool shm_delivered(Link*) noexcept { return true; }
 
 // Eats doorbells, a bounded number of them: a peer that floods us only keeps us from sleeping.

@@ -77,7 +77,7 @@ Code read_target(const Uri& uri, TcpTarget* target) noexcept {
   const char *host = nullptr, *port = nullptr;
   size_t host_bytes = 0;
   if (code == kOk) code = split(uri, &host, &host_bytes, &port);
-  if (code != kOk) return code;
+  if (code != kOk || host == nullptr || port == nullptr) return code;
   memcpy(target->host, host, host_bytes);
   target->host[host_bytes] = '\0';
   size_t digits = strspn(port, "0123456789");

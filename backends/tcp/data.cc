@@ -21,24 +21,37 @@ class Sending {
 };
 
 // If another thread is at it, he lets everything land that we could, and wakes us if we sleep.
-void receive(TcpLink* link) noexcept {
+void receive(TcpLink* link, Self self) noexcept {
   if (link->receiving.load(std::memory_order_relaxed) || link->receiving.exchange(true, std::memory_order_acquire))
     return;
-  receive_frames(link);
+  receive_frames(link, self);
   link->receiving.store(false, std::memory_order_release);
 }
 
-// A lazy credit would cost a request and its answer a send each. It goes with the next put, when this end is about to
-// sleep, or after so many looks; one that a put of the peer may wait for goes at once.
-constexpr uint32_t kHeldLooks = 256;
+// A lazy credit would cost a request and its answer a send each. It goes with the next put; one that a put of the peer
+// may wait for goes at once.
 constexpr uint64_t kHeldShare = 8;  // of the ring
 
-// True: it was held back.
+// True: it was held back. Under `sending`: who hears that the peer wants it then releases it.
 bool hold(TcpLink* link, const WorkRequest& credit) noexcept {
   memcpy(&link->held_credit, credit.local, sizeof link->held_credit);
-  link->held_looks = 0;
-  link->holding.store(true, std::memory_order_relaxed);
-  return credit.lazy && link->held_credit - link->told_credit < link->ring_bytes / kHeldShare;
+  link->holding = true;
+  return credit.lazy && !link->peer_wants.load(std::memory_order_relaxed) &&
+         link->held_credit - link->told_credit < link->ring_bytes / kHeldShare;
+}
+
+// The put side lacks room: the peer is not to hold back a credit, however small. Said once per put, and only while no
+// more is under way than a get that came short leaves unread (half the ring) and a held credit hides (its share): else
+// he has something to read, and tells.
+void ask_for_credit(TcpLink* link) noexcept {
+  if (link->wanting.load(std::memory_order_relaxed)) return;
+  uint64_t under_way =
+      link->outbox->line.tail.load(std::memory_order_relaxed) - link->inbox->credit.load(std::memory_order_relaxed);
+  if (under_way > link->ring_bytes / 2 + link->ring_bytes / kHeldShare) return;
+  Sending sending(link);
+  link->wanting.store(true, std::memory_order_relaxed);
+  link->queue.control(Frame::kWant, 0);
+  send_queued(link);
 }
 
 Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
@@ -53,24 +66,27 @@ Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     if (!word && !link->queue.room_for(n)) return kWouldBlock;
     bool credit = word && requests[0].offset == offsetof(Inbox, credit);
     if (credit && hold(link, requests[0])) return kOk;
-    if (!word) ++link->posted;
+    if (!word) {
+      ++link->posted;
+      link->wanting.store(false, std::memory_order_relaxed);
+    }
     for (uint32_t i = 0; i < n && !credit; ++i) link->queue.write(requests[i]);
     release_credit(link);
     send_queued(link);
     broken = link->broken;
   }
-  if (broken) receive(link);  // what the peer said last
+  if (broken) receive(link, Self::kNeither);  // what the peer said last
   return link_over(link);
 }
 
-Code tcp_progress(Link* l) noexcept {
+Code tcp_progress(Link* l, Side side) noexcept {
   TcpLink* link = tcp(l);
-  if (link->queued.load(std::memory_order_relaxed) != 0 || link->holding.load(std::memory_order_relaxed)) {
+  if (side == kPutSide) ask_for_credit(link);
+  if (link->queued.load(std::memory_order_relaxed) != 0) {
     Sending sending(link);
-    if (++link->held_looks > kHeldLooks) release_credit(link);
     if (link->queue.count() != 0) send_queued(link);
   }
-  receive(link);
+  receive(link, static_cast<Self>(side));
   return link_over(link);
 }
 
@@ -98,10 +114,8 @@ Code tcp_alive(Link* l, Side side) noexcept {
   }
   int64_t now = now_ns();
   int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
-  if (link->holding.load(std::memory_order_relaxed) || link->watching_room.load(std::memory_order_relaxed) ||
-      (due != 0 && now >= due)) {
+  if (link->watching_room.load(std::memory_order_relaxed) || (due != 0 && now >= due)) {
     Sending sending(link);
-    release_credit(link);
     if (link->queue.count() != 0) send_queued(link);
     stop_watching_room(link);
     check_silence(link, now);

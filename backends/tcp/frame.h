@@ -8,7 +8,7 @@
 namespace rc {
 
 struct Frame {
-  enum Kind : uint32_t { kWrite = 1, kFlush = 2, kFlushed = 3 };
+  enum Kind : uint32_t { kWrite = 1, kFlush = 2, kFlushed = 3, kWant = 4 };
   uint32_t kind;
   uint32_t bytes;   // that follow: of a WRITE; 0 else
   uint64_t offset;  // of a WRITE, from the start of the receiver's inbox; else the number of the flush

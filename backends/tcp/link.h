@@ -46,11 +46,12 @@ struct TcpLink : Link {
   uint64_t covered;                 // how many of them the newest FLUSH stands behind
   std::atomic<uint64_t> asked;      // that FLUSH's number
   std::atomic<uint64_t> answered;   // the number of the newest FLUSHED
-  // A credit that may wait a little for a put to travel with.
-  std::atomic<bool> holding;
-  uint32_t held_looks;   // of progress, since
-  uint64_t held_credit;  // its value
-  uint64_t told_credit;  // the newest one that was queued
+  // A credit that waits for a put to travel with.
+  bool holding;
+  uint64_t held_credit;          // its value
+  uint64_t told_credit;          // the newest one that was queued
+  std::atomic<bool> wanting;     // the peer knows that a put of ours lacks room
+  std::atomic<bool> peer_wants;  // and we that one of his does: credits do not wait
   // A peer that acknowledges nothing is noticed by this timer, which runs while something may be unacknowledged.
   int timer_fd;
   std::atomic<int64_t> timer_due_ns;  // 0: it does not run
@@ -112,8 +113,10 @@ void release_credit(TcpLink* link) noexcept;
 void stop_watching_room(TcpLink* link) noexcept;
 // Looks whether the peer has been silent for too long. Under `sending`.
 void check_silence(TcpLink* link, int64_t now) noexcept;
-// Applies what has come, a bounded amount of it. Under `receiving`.
-void receive_frames(TcpLink* link) noexcept;
+// Applies what has come, a bounded amount of it, and wakes whom it is for unless that is `self`, the side that calls.
+// Under `receiving`.
+enum class Self { kGetSide = rc::kGetSide, kPutSide = rc::kPutSide, kNeither };
+void receive_frames(TcpLink* link, Self self) noexcept;
 void kick(TcpLink* link, Side side) noexcept;
 
 }  // namespace rc

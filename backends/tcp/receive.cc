@@ -19,7 +19,7 @@ constexpr uint64_t kTail = offsetof(Inbox, line) + offsetof(TailLineOf<std::atom
 constexpr uint64_t kCredit = offsetof(Inbox, credit);
 constexpr uint64_t kGetter = offsetof(Inbox, getter);
 
-enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide };
+enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide, kWantsCredit = 4 };
 
 bool corrupt(TcpLink* link, const char* text) noexcept {
   end_link(link, kCorrupt, text);
@@ -32,6 +32,7 @@ bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* 
   switch (offset) {
     case kTail:
       to = &link->own_inbox->line.tail;
+      link->peer_wants.store(false, std::memory_order_relaxed);  // that put has found its room
       *news |= kForGetter;
       break;
     case kCredit:
@@ -51,8 +52,14 @@ bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* 
   return true;
 }
 
-bool apply_flush(TcpLink* link, const Frame& frame, uint32_t* news) noexcept {
-  if (frame.bytes != 0) return corrupt(link, "the peer sent a flush that has bytes");
+bool apply_control(TcpLink* link, const Frame& frame, uint32_t* news) noexcept {
+  if (frame.bytes != 0) return corrupt(link, "the peer sent a control frame that has bytes");
+  if (frame.kind == Frame::kWant) {
+    if (frame.offset != 0) return corrupt(link, "the peer wants credit and says a number");
+    link->peer_wants.store(true, std::memory_order_relaxed);
+    *news |= kWantsCredit;
+    return true;
+  }
   if (frame.kind == Frame::kFlush) {
     if (frame.offset != link->flushes + 1) return corrupt(link, "the peer's flushes are not counted in order");
     link->flushes = frame.offset;
@@ -89,8 +96,8 @@ size_t apply_one(TcpLink* link, const uint8_t* bytes, size_t n, uint32_t* news) 
   Frame frame;
   if (n < sizeof frame) return 0;
   memcpy(&frame, bytes, sizeof frame);
-  if (frame.kind == Frame::kFlush || frame.kind == Frame::kFlushed)
-    return apply_flush(link, frame, news) ? sizeof frame : 0;
+  if (frame.kind == Frame::kFlush || frame.kind == Frame::kFlushed || frame.kind == Frame::kWant)
+    return apply_control(link, frame, news) ? sizeof frame : 0;
   if (frame.kind != Frame::kWrite) {
     corrupt(link, "the peer sent a frame of an unknown kind");
     return 0;
@@ -147,31 +154,34 @@ bool receive_once(TcpLink* link, uint32_t* news) noexcept {
   return got == direct + room;
 }
 
-void answer_flushes(TcpLink* link) noexcept {
+void answer(TcpLink* link, bool flushes) noexcept {
   pthread_mutex_lock(&link->sending);
-  link->queue.control(Frame::kFlushed, link->flushes);
+  if (flushes) link->queue.control(Frame::kFlushed, link->flushes);
+  if (link->peer_wants.load(std::memory_order_relaxed)) release_credit(link);
   send_queued(link);
   pthread_mutex_unlock(&link->sending);
 }
 
 // Wakes who sleeps for what has been applied, if he does not do this himself.
-void tell(TcpLink* link, uint32_t news) noexcept {
-  if (news == 0) return;
+void tell(TcpLink* link, uint32_t news, Self self) noexcept {
+  if ((news & (kForGetter | kForPutter)) == 0) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
-  if ((news & kForGetter) != 0 && link->own_bells[kGetSide].must_ring(link->outbox->getter)) kick(link, kGetSide);
-  if ((news & kForPutter) != 0 && link->own_bells[kPutSide].must_ring(link->outbox->putter)) kick(link, kPutSide);
+  bool getter = (news & kForGetter) != 0 && link->own_bells[kGetSide].must_ring(link->outbox->getter);
+  bool putter = (news & kForPutter) != 0 && link->own_bells[kPutSide].must_ring(link->outbox->putter);
+  if (getter && self != Self::kGetSide) kick(link, kGetSide);
+  if (putter && self != Self::kPutSide) kick(link, kPutSide);
 }
 
 }  // namespace
 
-void receive_frames(TcpLink* link) noexcept {
+void receive_frames(TcpLink* link, Self self) noexcept {
   uint64_t flushes = link->flushes;
   uint32_t news = 0;
   for (int i = 0; i < kReceivesMost; ++i) {
     if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &news)) break;
   }
-  if (link->flushes != flushes) answer_flushes(link);
-  tell(link, news);
+  if (link->flushes != flushes || (news & kWantsCredit) != 0) answer(link, link->flushes != flushes);
+  tell(link, news, self);
 }
 
 }  // namespace rc

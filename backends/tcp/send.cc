@@ -69,8 +69,8 @@ void send_queued(TcpLink* link) noexcept {
 }
 
 void release_credit(TcpLink* link) noexcept {
-  if (!link->holding.load(std::memory_order_relaxed)) return;
-  link->holding.store(false, std::memory_order_relaxed);
+  if (!link->holding) return;
+  link->holding = false;
   link->told_credit = link->held_credit;
   link->queue.write({&link->held_credit, offsetof(Inbox, credit), sizeof link->held_credit, true});
 }

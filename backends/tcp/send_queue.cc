@@ -7,7 +7,7 @@ namespace rc {
 SendQueue::Slot* SendQueue::waiting(Frame::Kind kind, uint64_t offset) noexcept {
   for (uint32_t i = head_sent_ == 0 ? 0 : 1; i < count_; ++i) {
     Slot& slot = at(i);
-    if (slot.frame.kind == kind && (kind == Frame::kFlushed || slot.frame.offset == offset)) return &slot;
+    if (slot.frame.kind == kind && (kind != Frame::kWrite || slot.frame.offset == offset)) return &slot;
   }
   return nullptr;
 }
@@ -22,7 +22,7 @@ void SendQueue::write(const WorkRequest& request) noexcept {
 }
 
 void SendQueue::control(Frame::Kind kind, uint64_t number) noexcept {
-  Slot* slot = kind == Frame::kFlushed ? waiting(kind, 0) : nullptr;
+  Slot* slot = kind != Frame::kFlush ? waiting(kind, 0) : nullptr;
   if (slot == nullptr) slot = &add();
   slot->frame = {kind, 0, number};
   slot->data = nullptr;

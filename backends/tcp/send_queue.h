@@ -15,9 +15,10 @@ namespace rc {
 class SendQueue {
  public:
   static constexpr uint32_t kSlots = 32;
-  // Slots that only single words and control frames take. There are at most six of them at a time: two credits (one
-  // half sent, one that later ones are merged into), the last word, a FLUSH, and two FLUSHED, for the same reason.
-  static constexpr uint32_t kReserved = 6;
+  // Slots that only single words and control frames take. There are at most eight of them at a time: two credits (one
+  // half sent, one that later ones are merged into), the last word, a FLUSH, and two each of FLUSHED and WANT, for the
+  // same reason.
+  static constexpr uint32_t kReserved = 8;
   static constexpr uint32_t kPiecesMost = 2 * kSlots;
 
   uint32_t count() const noexcept { return count_; }
@@ -25,7 +26,7 @@ class SendQueue {
 
   // A WRITE. A credit replaces one that still waits: only the newest counts.
   void write(const WorkRequest& request) noexcept;
-  // FLUSH or FLUSHED. A FLUSHED replaces one that still waits.
+  // FLUSH, FLUSHED or WANT. The last two replace one that still waits.
   void control(Frame::Kind kind, uint64_t number) noexcept;
 
   // What is to be sent, oldest first, as at most kPiecesMost pieces; returns how many, *bytes their sum.

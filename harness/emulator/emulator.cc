@@ -220,7 +220,7 @@ Code emulated_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   return kOk;
 }
 
-Code emulated_progress(Link* l) noexcept {
+Code emulated_progress(Link* l, Side) noexcept {
   Locked locked(emulated(l));
   land(emulated(l), now_ns());
   return kOk;

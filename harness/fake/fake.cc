@@ -194,7 +194,7 @@ Code fake_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
 }
 
 // Executes something of both directions: a NIC does not wait for its owner.
-Code fake_progress(Link* l) noexcept {
+Code fake_progress(Link* l, Side) noexcept {
   FakeLink* link = fake_link(l);
   Locked locked(*link->context);
   if (!link->down && (!link->paired || link->peer != nullptr)) {
