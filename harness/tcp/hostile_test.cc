@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <future>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "harness/tcp/raw_tcp.h"
@@ -138,7 +140,7 @@ TEST_F(Frames, IntoTheHead) {
 }
 
 TEST_F(Frames, OfNoKind) {
-  for (uint32_t kind : {0u, 4u, 5u, 255u, 256u, 0x01000000u, UINT32_MAX}) expect_corrupt({kind, 8, kTail}, "kind");
+  for (uint32_t kind : {0u, 5u, 6u, 255u, 256u, 0x01000000u, UINT32_MAX}) expect_corrupt({kind, 8, kTail}, "kind");
 }
 
 TEST_F(Frames, FlushesOutOfTurn) {
@@ -149,6 +151,29 @@ TEST_F(Frames, FlushesOutOfTurn) {
   expect_corrupt({Frame::kFlushed, 0, 1}, "not asked");
   expect_corrupt({Frame::kFlush, 1, 1}, "has bytes");
   expect_corrupt({Frame::kFlushed, 1, 1}, "has bytes");
+  expect_corrupt({Frame::kWant, 1, 0}, "has bytes");
+  expect_corrupt({Frame::kWant, 0, 1}, "number");
+}
+
+// A get that comes up short holds its small credit back for the next put; a peer whose put lacks room gets it.
+TEST_F(Frames, HeldCreditComesWhenItIsWanted) {
+  ASSERT_TRUE(raw_.write(rc::kRingOffset, "abc", 3));
+  ASSERT_TRUE(raw_.write_word(kTail, 3));
+  char text[4];
+  EXPECT_RC(RC_OK, rc_get(ch_, text, 3, kPatience, nullptr));
+  EXPECT_RC(RC_E_TIMEOUT, rc_get(ch_, text, 1, kShort, nullptr));
+  char byte;
+  EXPECT_EQ(-1, recv(raw_.fd(), &byte, 1, MSG_DONTWAIT)) << "it was not held back";
+  ASSERT_TRUE(raw_.send(Frame{Frame::kWant, 0, 0}));
+  std::thread getting([&] { EXPECT_RC(RC_E_TIMEOUT, rc_get(ch_, text, 1, 10 * kShort, nullptr)); });
+  struct {
+    Frame frame;
+    uint64_t word;
+  } credit = {};
+  EXPECT_TRUE(raw_.receive(&credit, sizeof credit));
+  EXPECT_EQ(kCredit, credit.frame.offset);
+  EXPECT_EQ(3u, credit.word);
+  getting.join();
 }
 
 TEST_F(Frames, FlushIsAnswered) {
