@@ -96,21 +96,21 @@ Code Channel::end(Code why) noexcept {
   if (why == kCorrupt) over_text_.compare_exchange_strong(no_text, reason(), std::memory_order_acq_rel);
   int32_t none = kOk;
   over_.compare_exchange_strong(none, why, std::memory_order_acq_rel);  // the first reason stays
-  runway_id_.store(0, std::memory_order_relaxed);
+  runway_id_.store(kNobody, std::memory_order_relaxed);
   return ended();
 }
 
 Code Channel::corrupt(const char* what) noexcept { return end(fail_plain(kCorrupt, what)); }
 
 Code Channel::ended() noexcept {
-  if (id_.load(std::memory_order_relaxed) == 0)
+  if (id_.load(std::memory_order_relaxed) == kNobody)
     return fail_plain(kClosing, "this channel is being closed by another thread");
   int32_t why = over_.load(std::memory_order_acquire);
   if (why == kOk) {
     if ((inbox_->getter.load(std::memory_order_acquire) & kClosedBit) == 0)
       return kOk;  // pairs with the release in close
     over_.compare_exchange_strong(why, kClosed, std::memory_order_acq_rel);
-    runway_id_.store(0, std::memory_order_relaxed);
+    runway_id_.store(kNobody, std::memory_order_relaxed);
     why = over_.load(std::memory_order_acquire);
   }
   const char* text = over_text_.load(std::memory_order_acquire);
@@ -154,7 +154,7 @@ void Channel::wake(Side side) noexcept {
 }
 
 Code Channel::ready(size_t* readable, size_t* writable) noexcept {
-  Code code = id_.load(std::memory_order_relaxed) == 0 ? ended() : kOk;
+  Code code = id_.load(std::memory_order_relaxed) == kNobody ? ended() : kOk;
   if (code == kOk && readable != nullptr) {
     code = look_for_bytes(1);
     if (code == kWouldBlock) code = kOk;

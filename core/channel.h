@@ -21,12 +21,15 @@ using Atomics = StdAtomics;
 
 class Channel {
  public:
+  // The id of a channel that is not open. Not 0: that is what a handle of nothing looks like, and no id is this.
+  static constexpr uint64_t kNobody = UINT64_MAX;
+
   // --- life; see context.cc ---
   void open(Context* context, uint64_t id, Link* link, uint32_t wait, uint64_t start = 0) noexcept;
   // Takes the handle away; true for the one caller that did it, who then closes.
   bool claim(uint64_t id) noexcept {
-    if (!id_.compare_exchange_strong(id, 0, std::memory_order_acq_rel)) return false;
-    runway_id_.store(0, std::memory_order_relaxed);
+    if (!id_.compare_exchange_strong(id, kNobody, std::memory_order_acq_rel)) return false;
+    runway_id_.store(kNobody, std::memory_order_relaxed);
     return true;
   }
   // Wakes whoever is inside, waits until they have left, tells the peer and gives the link back.
@@ -145,9 +148,9 @@ class Channel {
   Code stream_in(const Span* spans, size_t n, bool whole, Wait& wait, size_t* done) noexcept;
 
   // Read by both sides, written when the channel is opened or ends.
-  alignas(kPair) std::atomic<uint64_t> id_{0};
-  // The same while the channel works, 0 once it is over: the runways look at nothing else.
-  std::atomic<uint64_t> runway_id_{0};
+  alignas(kPair) std::atomic<uint64_t> id_{kNobody};
+  // The same while the channel works, kNobody once it is over: the runways look at nothing else.
+  std::atomic<uint64_t> runway_id_{kNobody};
   Link* link_ = nullptr;
   Inbox* outbox_ = nullptr;
   const Inbox* inbox_ = nullptr;

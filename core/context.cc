@@ -180,7 +180,7 @@ Code Context::close() noexcept {
   }
   for (uint32_t i = 0; i < limits_.channels_max; ++i) {
     uint64_t id = channels_[i].id();
-    if (id != 0) close_channel(&channels_[i], id);
+    if (id != Channel::kNobody) close_channel(&channels_[i], id);
   }
   Handles::Entry& e = Handles::table.entries[Id::context(id_)];
   e.channels_max.store(0, std::memory_order_release);

@@ -80,7 +80,7 @@ void Channel::pause_in_stream() noexcept {
 }
 
 Code Channel::get_gate(GetMode wanted) noexcept {
-  if (id_.load(std::memory_order_relaxed) == 0) return ended();
+  if (id_.load(std::memory_order_relaxed) == kNobody) return ended();
   if (over_.load(std::memory_order_relaxed) == kCorrupt) return ended();
   if (get_.mode == wanted || get_.mode == kPlainGet) return kOk;
   return get_.mode == kPeeked ? fail_plain(kState, "a view is open: rc_release first")

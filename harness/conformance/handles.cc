@@ -99,6 +99,12 @@ TEST_P(Handles, ZeroIsAnError) {
   expect_all(RC_E_HANDLE, context_calls("loop:x"), 0);
 }
 
+// The slot that a handle of all zeros would lead to is free then.
+TEST_P(Handles, ZeroIsAnErrorWhenNoChannelIsOpen) {
+  disconnect();
+  expect_all(RC_E_HANDLE, channel_calls(), 0);
+}
+
 TEST_P(Handles, ForgedIsAnErrorAndHarmsNobody) {
   rc_channel other{0};
   if (!backend().attached) other = connect_another(0, 1);
