@@ -9,6 +9,9 @@ TEST_PACKAGES=(
   spin shellcheck abigail-tools clang-format clang-tidy
 )
 PLOT_PACKAGES=(gnuplot-nox)
+GUEST_PACKAGES=(
+  qemu-system-x86 busybox-static kmod xz-utils python3 iproute2 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils
+)
 PEER_PACKAGES=(libdpdk-dev ucx-utils libzmq3-dev)
 
 # need PACKAGE...: installs those that are missing, in one call of apt-get.
