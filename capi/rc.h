@@ -98,6 +98,7 @@ extern "C" {
 #define RC_E_REFUSED (-307)        /* the peer refused the connection; the reason says why */
 #define RC_E_HANDSHAKE (-308)      /* the peer did not complete the handshake in time */
 #define RC_E_SYSTEM (-309)         /* a system call failed in a way that has no code of its own */
+#define RC_E_NO_DEVICE (-310)      /* no RDMA device, library or port that would do; the reason says what to do */
 
 #define RC_FOREVER INT64_C(-1)
 

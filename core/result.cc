@@ -49,6 +49,7 @@ constexpr Named kNames[] = {
     {kRefused, "RC_E_REFUSED"},
     {kHandshake, "RC_E_HANDSHAKE"},
     {kSystem, "RC_E_SYSTEM"},
+    {kNoDevice, "RC_E_NO_DEVICE"},
 };
 
 struct Cause {

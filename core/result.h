@@ -39,6 +39,7 @@ enum Code : int32_t {
   kRefused = -307,
   kHandshake = -308,
   kSystem = -309,
+  kNoDevice = -310,
 };
 
 // The name of a code as rc.h spells it.
