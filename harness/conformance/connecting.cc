@@ -207,6 +207,7 @@ TEST_P(Connecting, FullPoolOfChannelsIsNamedAndRecovers) {
   rc_config config = {};
   config.size = sizeof config;
   config.channels_max = 2;
+  config.rings_max = 4;  // where an end takes two
   config.ring_bytes = kRingMax;
   rc_ctx ctx{0};
   rc_listener listener{0};

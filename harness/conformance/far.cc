@@ -33,14 +33,16 @@ constexpr int kHungMs = static_cast<int>(2 * kPatience / 1000000);
   abort();
 }
 
+// A call that was started makes progress by itself; a second one in its direction would only be in its way.
+bool helps(const Call& call) { return call.op == Op::kProgress || call.op == Op::kSync; }
+
 class FarHere : public Far {
  public:
   ~FarHere() override {
     if (pending_.valid()) finish();
   }
   Reply call(const Call& call) override {
-    // A call that was started makes progress by itself; a second one in its direction would only be in its way.
-    if (pending_.valid() && (call.op == Op::kProgress || call.op == Op::kSync)) return Reply{};
+    if (pending_.valid() && helps(call)) return Reply{};
     return actor_.act(call);
   }
   void start(const Call& call) override {
@@ -135,6 +137,7 @@ class FarElsewhere : public Far {
     if (process_->lives()) idle_processes().push_back(std::move(process_));
   }
   Reply call(const Call& call) override {
+    if (started_ && helps(call)) return Reply{};
     start(call);
     return finish();
   }
@@ -155,6 +158,7 @@ class FarElsewhere : public Far {
     return Reply{};
   }
   bool pending() const override { return started_; }
+  bool lives() const override { return process_->lives(); }
   pid_t pid() const override { return process_->pid(); }
   void share(rc_ctx) override { abort(); }
   void kill() override {
