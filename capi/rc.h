@@ -12,6 +12,10 @@
  *     loop:NAME            both ends in one context of one process
  *     shm:NAME             two processes of one host (abstract unix socket; one network namespace)
  *     shm:/path/to.sock    the same, the meeting point is a path and file permissions rule
+ *     rdma://host:port     two processes anywhere, over an RDMA device (InfiniBand, RoCE, soft-RoCE); parameters behind
+ *                          "?", joined by "&": dev=NAME, port=N, mode=poll|event (event: this end can sleep and has a
+ *                          descriptor), sq_depth=N, rq_depth=N, inline=N, tclass=N, timeout_ms=N (2000), retry_count=N,
+ *                          ack_timeout=N, rnr_retry=N
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -123,9 +127,10 @@ typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
-  uint32_t rings_max;  /* rings in the pool (a loop channel takes one per end, shm takes none); default channels_max */
-  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint32_t
+      rings_max; /* rings in the pool (a loop channel takes one per end, rdma two, shm none); default channels_max */
+  uint64_t ring_bytes;   /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;          /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
   uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
 } rc_config;
 

@@ -159,7 +159,7 @@ Code finish(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) noe
   h->step = Step::kFree;
   link->ops = point->ops;
   memcpy(link->identity, h->identity, sizeof link->identity);
-  return fill_link(context, &h->e, h->accept, h->ring_bytes, link);
+  return fill_link(context, point->knobs, &h->e, h->accept, h->ring_bytes, link);
 }
 
 // kOk: this client is through and fills the link. kWouldBlock: not yet.

@@ -185,7 +185,7 @@ Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
   if (code == kOk) code = shake_hands(a, &offer);
   if (code == kOk) {
     memcpy(link->identity, offer->hello.identity, sizeof link->identity);
-    return fill_link(a.context, &a.e, *offer, offer->hello.ring_bytes, link);
+    return fill_link(a.context, a.knobs, &a.e, *offer, offer->hello.ring_bytes, link);
   }
   // A listener that closed before it said anything: another one may come.
   if (code == kPeerDead && a.parley.received == 0) code = kHandshake;

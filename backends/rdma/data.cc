@@ -183,7 +183,7 @@ void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
 
 // Send completions; true: there were some.
 bool reap_sends(RdmaLink* link) noexcept {
-  if (link->signalled == link->completed) return false;
+  if (link->posted == link->completed) return false;  // what fails completes although it was not signalled
   ibv_wc wc[8];
   int n = ibv_poll_cq(link->e.send_cq, 8, wc);
   for (int i = 0; i < n; ++i) {
@@ -294,6 +294,16 @@ Code rdma_progress(Link* l) noexcept {
   return state_of(link);
 }
 
+// Writes nothing, but completes after everything before it, and tells whether the peer's NIC is still there.
+void post_marker(RdmaLink* link) noexcept {
+  if (link->signalled == link->posted && link->signalled != link->completed) return;  // there is one
+  if (room(link) == 0 || link->state.load(std::memory_order_relaxed) != kOk) return;
+  Chain chain;
+  chain.n = 0;
+  add(link, &chain, 0);
+  ring_doorbell(link, &chain, true);
+}
+
 bool rdma_delivered(Link* l) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
@@ -302,13 +312,19 @@ bool rdma_delivered(Link* l) noexcept {
     return true;
   }
   link->wants_completions = true;
-  if (link->signalled != link->posted && room(link) != 0 && state_of(link) == kOk) {
-    Chain chain;  // nothing, but it completes after everything before it
-    chain.n = 0;
-    add(link, &chain, 0);
-    ring_doorbell(link, &chain, true);
-  }
+  if (link->signalled != link->posted) post_marker(link);
   return false;
+}
+
+// A side that waits for long without posting would never learn that the wire is cut.
+void probe_if_quiet(RdmaLink* link) noexcept {
+  int64_t now = now_ns();
+  if (link->posted != link->posted_at_look || link->quiet_since_ns == 0) {
+    link->posted_at_look = link->posted;
+    link->quiet_since_ns = now;
+  } else if (now - link->quiet_since_ns >= link->quiet_most_ns) {
+    post_marker(link);
+  }
 }
 
 Code rdma_alive(Link* l, Side side) noexcept {
@@ -319,6 +335,7 @@ Code rdma_alive(Link* l, Side side) noexcept {
     arm_completions(&link->e, link->wants_completions);
   }
   take_events(link);
+  probe_if_quiet(link);
   return state_of(link);
 }
 
@@ -385,7 +402,8 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   rdma_interrupt(link);
 }
 
-Code fill_link(Context& context, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes, RdmaLink* link) noexcept {
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
+               RdmaLink* link) noexcept {
   end_parley(e);
   link->e = *e;
   *e = {};
@@ -396,6 +414,7 @@ Code fill_link(Context& context, Endpoint* e, const RdmaHello& peer, uint64_t ri
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;
+  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 2;
   Code code = make_descriptors(link);
   if (code == kOk) code = make_staging(link);
   if (code != kOk) destroy(context, link);

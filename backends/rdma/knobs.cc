@@ -74,7 +74,7 @@ Code read_numbers(const Uri& uri, Knobs* knobs) noexcept {
     uint64_t value = 0;
     Code code = uri.number(r.key, r.otherwise, &value);
     if (code != kOk) return code;
-    if (value != r.otherwise && (value < r.least || value > r.most)) {
+    if (given(uri, r.key) && (value < r.least || value > r.most)) {
       return fail(kUri, "URI \"%s\": %s=%llu is not in %u..%u", uri.text, r.key, static_cast<unsigned long long>(value),
                   r.least, r.most);
     }

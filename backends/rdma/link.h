@@ -29,6 +29,9 @@ struct RdmaLink : Link {
   uint64_t completed;
   uint32_t unsignalled_posts;
   uint32_t owed;
+  uint64_t posted_at_look;  // and since when nothing was posted
+  int64_t quiet_since_ns;
+  int64_t quiet_most_ns;
   bool wants_completions;  // a side may sleep for room in the queue, or for delivery
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;  // 0: it polls, and no WRITE has an immediate
@@ -79,7 +82,8 @@ void rdma_backend_close(Context& context, Link* link) noexcept;
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
 
 // The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
-Code fill_link(Context& context, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes, RdmaLink* link) noexcept;
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
+               RdmaLink* link) noexcept;
 
 // The link is of no use any more, for this reason, a static text; the first one stays. Under the mutex.
 void break_link(RdmaLink* link, Code code, const char* why) noexcept;
