@@ -2,6 +2,7 @@
 // in the rdma lane only ("harness/run test --config rdma").
 #include <vector>
 
+#include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
 
 namespace conformance {

@@ -1,4 +1,5 @@
-// The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm.
+// The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm; in
+// the rdma lane (RC_RDMA_ADDRESS is set), as processes over rdma.
 // The program plays the roles itself: scenarios --role NAME --uri URI --argument N.
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "harness/conformance/backend.h"
+#include "harness/conformance/rdma_address.h"
 #include "harness/conformance/roles.h"
 
 namespace conformance {
@@ -114,7 +116,11 @@ class Scenario : public testing::TestWithParam<std::string> {
   }
   bool own_processes() const { return ctx_.id == 0; }
   // A URI that says what the scenario calls it.
-  std::string uri(const std::string& name) const { return unique_name(GetParam() + ":" + name + "-"); }
+  std::string uri(const std::string& name) const {
+    if (GetParam() == "rdma") return rdma_uri("");
+    if (GetParam() == "rdma_event") return rdma_uri("?mode=event");
+    return unique_name(GetParam() + ":" + name + "-");
+  }
 
   std::unique_ptr<Actor> start(const std::string& name, const std::string& uri, uint64_t argument = 0) {
     if (own_processes()) return std::make_unique<Process>(name, uri, argument);
@@ -223,7 +229,12 @@ TEST_P(Scenario, B5_CloseAfterDrain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm"), [](const auto& test) { return test.param; });
+std::vector<std::string> schemes() {
+  if (getenv("RC_RDMA_ADDRESS") != nullptr) return {"rdma", "rdma_event"};
+  return {"loop", "shm"};
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::ValuesIn(schemes()), [](const auto& test) { return test.param; });
 
 }  // namespace conformance
 
