@@ -59,11 +59,10 @@ void drain_fd(int fd) noexcept {
 
 uint64_t room(const RdmaLink* link) noexcept { return link->e.send_depth - (link->posted - link->completed); }
 
-// Receives of the peer that no WRITE of ours has been posted for. The word is peer input.
+// Receives of the peer that no WRITE of ours has been posted for. What it says is peer input.
 uint64_t peer_receives(RdmaLink* link) noexcept {
-  auto* word =
-      reinterpret_cast<const std::atomic<uint64_t>*>(reinterpret_cast<const uint8_t*>(link->inbox) + kReceivesOffset);
-  uint64_t left = word->load(std::memory_order_acquire) + link->peer_depth - link->immediates;
+  mail_of(link->inbox).receives.deliver(link->peer_receives);
+  uint64_t left = link->peer_receives.load(std::memory_order_relaxed) + link->peer_depth - link->immediates;
   if (left > link->peer_depth) {
     break_link(link, kCorrupt, "the peer claims to have posted receives that make no sense");
     return 0;
@@ -105,14 +104,15 @@ bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
   return true;
 }
 
-// A word of the inbox's head: inline, or from its place in the staging memory. Wakes the peer if it sleeps.
-bool add_word(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
-  if (chain->n == kWritesMost || r.bytes > sizeof(uint64_t)) return false;
-  uint64_t* slot = &link->staging[(link->posted + chain->n) % kStagingSlots];
-  memcpy(slot, r.local, r.bytes);
+// A word, sealed: inline, or from its place in the staging memory. Wakes the peer if it sleeps.
+bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
+  if (chain->n == kWritesMost) return false;
+  Sealed* slot = &link->staging[(link->posted + chain->n) % kStagingSlots];
+  memcpy(&slot->value, word, sizeof slot->value);
+  slot->seal = seal_of(slot->value);
   ibv_sge* sge = &chain->from[chain->n];
-  *sge = {reinterpret_cast<uintptr_t>(slot), r.bytes, link->staging_mr != nullptr ? link->staging_mr->lkey : 0};
-  ibv_send_wr* wr = add(link, chain, r.offset);
+  *sge = {reinterpret_cast<uintptr_t>(slot), sizeof *slot, link->staging_mr != nullptr ? link->staging_mr->lkey : 0};
+  ibv_send_wr* wr = add(link, chain, letter);
   wr->sg_list = sge;
   wr->num_sge = 1;
   if (link->staging_mr == nullptr) wr->send_flags = IBV_SEND_INLINE;
@@ -142,10 +142,10 @@ Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
   return kOk;
 }
 
-Code post_word(RdmaLink* link, const void* word, uint64_t offset) noexcept {
+Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
   Chain chain;
   chain.n = 0;
-  add_word(link, &chain, {word, offset, sizeof(uint64_t), true});
+  add_word(link, &chain, word, letter);
   return ring_doorbell(link, &chain, false);
 }
 
@@ -156,18 +156,18 @@ void pay(RdmaLink* link) noexcept {
   struct Debt {
     Owed owed;
     const void* word;
-    uint64_t offset;
+    uint64_t letter;
     uint64_t reserve;
   };
   const Debt debts[] = {
-      {kOwesReceives, &link->receives, kReceivesOffset, 0},
-      {kOwesCredit, &link->outbox->credit, offsetof(Inbox, credit), kCreditReserve},
-      {kOwesGetter, &link->outbox->getter, offsetof(Inbox, getter), kCreditReserve},
+      {kOwesReceives, &link->receives, kReceivesLetter, 0},
+      {kOwesCredit, &link->outbox->credit, letter_of(offsetof(Inbox, credit)), kCreditReserve},
+      {kOwesGetter, &link->outbox->getter, letter_of(offsetof(Inbox, getter)), kCreditReserve},
   };
   for (const Debt& d : debts) {
     if ((link->owed & d.owed) == 0 || room(link) == 0) continue;
     if (link->peer_depth != 0 && peer_receives(link) <= d.reserve) continue;
-    if (link->state.load(std::memory_order_relaxed) != kOk || post_word(link, d.word, d.offset) != kOk) return;
+    if (link->state.load(std::memory_order_relaxed) != kOk || post_word(link, d.word, d.letter) != kOk) return;
     link->owed &= ~uint32_t{d.owed};
     if (d.owed == kOwesReceives) link->receives_told = link->receives;
   }
@@ -224,9 +224,19 @@ void wake_sides(RdmaLink* link) noexcept {
   if (link->bells[kPutSide].must_ring(link->outbox->putter)) signal_fd(link->fd[kPutSide]);
 }
 
+// What the peer's NIC has written since the last look. Whatever the words say, core checks.
+void take_mail(RdmaLink* link) noexcept {
+  const Mail& mail = mail_of(link->inbox);
+  Inbox* inbox = link->e.inbox;
+  mail.getter.deliver(inbox->getter);
+  mail.tail.deliver(inbox->line.tail);
+  mail.credit.deliver(inbox->credit);
+}
+
 void look(RdmaLink* link) noexcept {
   bool sends = reap_sends(link);
   bool receives = reap_receives(link);
+  take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
   if (link->e.receive_depth != 0 && (receives || (sends && link->wants_completions))) wake_sides(link);
 }
@@ -237,13 +247,21 @@ void take_events(RdmaLink* link) noexcept {
   while (g_verbs.get_cm_event(link->e.channel, &event) == 0) {
     rdma_cm_event_type type = event->event;
     g_verbs.ack_cm_event(event);
-    if (type == RDMA_CM_EVENT_DISCONNECTED) {
-      // The queue pair goes to its error state, so that all that is under way completes.
-      g_verbs.disconnect(link->e.id);
-      look(link);
-      break_link(link, kPeerDead, nullptr);
-    } else if (type == RDMA_CM_EVENT_DEVICE_REMOVAL) {
-      break_link(link, kNoDevice, "the RDMA device was removed");
+    switch (type) {
+      case RDMA_CM_EVENT_DISCONNECTED:
+      case RDMA_CM_EVENT_REJECTED:  // the peer went before it knew that it was connected
+      case RDMA_CM_EVENT_CONNECT_ERROR:
+      case RDMA_CM_EVENT_UNREACHABLE:
+        // The queue pair goes to its error state, so that all that is under way completes.
+        g_verbs.disconnect(link->e.id);
+        look(link);
+        break_link(link, kPeerDead, nullptr);
+        break;
+      case RDMA_CM_EVENT_DEVICE_REMOVAL:
+        break_link(link, kNoDevice, "the RDMA device was removed");
+        break;
+      default:
+        break;
     }
   }
 }
@@ -266,7 +284,8 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   chain.n = 0;
   uint64_t immediates = link->immediates;
   for (uint32_t i = 0; i < n; ++i) {
-    bool fits = requests[i].copy ? add_word(link, &chain, requests[i]) : add_span(link, &chain, requests[i]);
+    const WorkRequest& r = requests[i];
+    bool fits = r.copy ? add_word(link, &chain, r.local, letter_of(r.offset)) : add_span(link, &chain, r);
     if (!fits) {
       link->immediates = immediates;
       return fail_plain(kSize, "one put is too many WRITEs for this device");
@@ -277,20 +296,15 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     link->wants_completions = true;
     return kWouldBlock;
   }
+  if (!word) link->wants_completions = false;  // the side that waited for room is the one that posts here
   ring_doorbell(link, &chain, false);
   return state_of(link);
 }
 
 Code rdma_progress(Link* l) noexcept {
   RdmaLink* link = rdma(l);
-  // A side that polls leaves it to the other one, if that is at it; one that may sleep must look itself.
-  if (link->e.receive_depth != 0) {
-    pthread_mutex_lock(&link->mutex);
-  } else if (pthread_mutex_trylock(&link->mutex) != 0) {
-    return state_of(link);
-  }
+  Locked locked(link);
   look(link);
-  pthread_mutex_unlock(&link->mutex);
   return state_of(link);
 }
 
@@ -370,7 +384,7 @@ Code make_descriptors(RdmaLink* link) noexcept {
 }
 
 Code make_staging(RdmaLink* link) noexcept {
-  if (link->e.inline_bytes >= sizeof(uint64_t)) return kOk;
+  if (link->e.inline_bytes >= sizeof(Sealed)) return kOk;
   if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
   link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
   return link->staging_mr != nullptr ? kOk
@@ -425,6 +439,10 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
 void rdma_backend_close(Context& context, Link* l) noexcept {
   RdmaLink* link = rdma(l);
   Deadline deadline = Deadline::after(kCloseFlushNs);
+  {
+    Locked locked(link);
+    link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
+  }
   while (!rdma_delivered(link) && rdma_progress(link) == kOk && deadline.left(now_ns()) != 0) {
     nap(link->e.channel->fd, -1, kNapMinNs);
     Locked locked(link);

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "backends/rdma/endpoint.h"
+#include "backends/rdma/mail.h"
 
 namespace rc {
 namespace {
@@ -206,7 +207,7 @@ Code make_rings(Context& context, uint64_t ring_bytes, Endpoint* e) noexcept {
   e->inbox = context.take_ring();
   e->outbox = e->inbox != nullptr ? context.take_ring() : nullptr;
   if (e->outbox == nullptr) return kPool;
-  memset(reinterpret_cast<uint8_t*>(e->inbox) + kReceivesOffset, 0, kRingOffset - kReceivesOffset);
+  memset(reinterpret_cast<uint8_t*>(e->inbox) + kMailOffset, 0, sizeof(Mail));
   size_t bytes = kRingOffset + ring_bytes;
   // Nothing but this inbox, and never with relaxed ordering: the tail must not overtake the bytes.
   e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);

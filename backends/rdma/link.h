@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "backends/rdma/endpoint.h"
+#include "backends/rdma/mail.h"
 #include "core/atomics.h"
 #include "core/backend.h"
 #include "core/doorbell.h"
@@ -13,7 +14,7 @@ namespace rc {
 
 // Without inline data, the words that core wants copied wait here until their WRITE has completed: one slot per place
 // in the send queue.
-inline constexpr uint32_t kStagingSlots = 256;
+inline constexpr uint32_t kStagingSlots = 128;
 
 // Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
 enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4 };
@@ -34,8 +35,9 @@ struct RdmaLink : Link {
   int64_t quiet_most_ns;
   bool wants_completions;  // a side may sleep for room in the queue, or for delivery
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
-  uint32_t peer_depth;  // 0: it polls, and no WRITE has an immediate
-  uint64_t immediates;  // posted
+  uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
+  uint64_t immediates;                  // posted
+  std::atomic<uint64_t> peer_receives;  // posted by the peer since the channel began, as it says
   // Event mode of this end.
   uint64_t receives;       // posted
   uint64_t receives_told;  // as the peer knows
@@ -43,7 +45,7 @@ struct RdmaLink : Link {
   // Not kOk: the link is of no use any more. Also read without the mutex.
   std::atomic<int32_t> state;
   ibv_mr* staging_mr;
-  uint64_t staging[kStagingSlots];
+  Sealed staging[kStagingSlots];
 };
 
 enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };

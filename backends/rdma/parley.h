@@ -8,7 +8,6 @@
 
 #include "core/hello.h"
 #include "core/result.h"
-#include "core/wire.h"
 
 namespace rc {
 
@@ -37,10 +36,6 @@ static_assert(sizeof(RdmaHello) == 352);
 Code check_rdma_hello(const RdmaHello& hello, size_t bytes, Hello::Kind kind) noexcept;
 // Of a kOffer or kAccept that passed check_rdma_hello: whether a ring of so many bytes can lie there.
 Code check_inbox(const RdmaHello& hello, uint64_t ring_bytes) noexcept;
-
-// Behind what core uses of an inbox: how many receives the peer has posted so far, told like a credit.
-inline constexpr size_t kReceivesOffset = 384;
-static_assert(sizeof(Inbox) <= kReceivesOffset && kReceivesOffset + 8 <= kRingOffset);
 
 }  // namespace rc
 
