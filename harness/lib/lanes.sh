@@ -2,7 +2,7 @@
 # Lanes: one "bazel test" per configuration, each recorded for summary.py.
 
 LANES=(plain asan rdma)
-ALL_LANES=(plain asan tsan clang-asan clang-tsan rdma)
+ALL_LANES=(plain asan tsan clang-asan clang-tsan rdma rdma-asan)
 LANES_RUN=()
 RECORDS=$(mktemp -d)
 trap 'rm -rf "$RECORDS"' EXIT
@@ -20,14 +20,16 @@ run_lane() {
   echo "$status" >"$RECORDS/$lane.status"
 }
 
-# The tests that need an RDMA device: here if there is one, else in the guest. summary.py reads their results.
+# run_rdma_lane LANE [OPTIONS]: the tests that need an RDMA device, here if there is one, else in the guest. summary.py
+# reads their results.
 run_rdma_lane() {
-  local results=$RECORDS/rdma programs=() target bin
-  echo "=== lane rdma"
-  LANES_RUN+=(rdma)
+  local lane=$1 results=$RECORDS/$1 programs=() targets=() target bin
+  shift
+  echo "=== lane $lane"
+  LANES_RUN+=("$lane")
   mkdir "$results"
   mapfile -t targets < <(bazel query 'attr(tags, "\brdma\b", tests(//harness/...))' </dev/null 2>/dev/null)
-  if ! bazel build --jobs=2 --curses=no --color=no "${targets[@]}" </dev/null; then
+  if ! bazel build --jobs=2 --curses=no --color=no "$@" "${targets[@]}" </dev/null; then
     echo "the rdma tests do not build" >"$results/failed"
     return
   fi
@@ -35,6 +37,7 @@ run_rdma_lane() {
   for target in "${targets[@]}"; do
     target=${target#//}
     programs+=("$bin/${target/://}")
+    : >"$results/${target##*:}.log"  # one without a status counts as failed
   done
   if compgen -G '/sys/class/infiniband/*' >/dev/null; then
     harness/guest/lane "$results" "${programs[@]}" || true
@@ -66,7 +69,8 @@ test_lanes() {
   esac
   for lane in "${lanes[@]}"; do
     case $lane in
-      rdma) run_rdma_lane ;;
+      rdma) run_rdma_lane rdma ;;
+      rdma-asan) run_rdma_lane rdma-asan --config=asan ;;
       *) run_lane "$lane" //... ;;
     esac
   done
