@@ -99,6 +99,7 @@ bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
     ibv_send_wr* wr = add(link, chain, r.offset + done);
     wr->sg_list = sge;
     wr->num_sge = 1;
+    if (bytes <= link->e.inline_bytes) wr->send_flags = IBV_SEND_INLINE;
     done += bytes;
   }
   return true;
