@@ -84,7 +84,7 @@ Code explain(const Attempt& a, const Event& event) noexcept {
 
 Code await_event(Attempt& a, rdma_cm_event_type wanted) noexcept {
   for (;;) {
-    Event event;
+    Event event = {};
     Code code = take_event(a.e.channel, &event);
     if (code == kOk && event.type != wanted) return explain(a, event);
     if (code == kOk && wanted == RDMA_CM_EVENT_ESTABLISHED) return event.card_code;
@@ -96,7 +96,7 @@ Code await_event(Attempt& a, rdma_cm_event_type wanted) noexcept {
 
 // What may happen beside the completion that is waited for.
 Code note_events(Attempt& a) noexcept {
-  Event event;
+  Event event = {};
   Code code = take_event(a.e.channel, &event);
   if (code == kWouldBlock) return kOk;
   return code == kOk ? fail_plain(kPeerDead, "the peer went away during the handshake") : code;

@@ -121,7 +121,7 @@ TEST_P(RdmaDeath, AgainAndAgainLeavesNothingBehind) {
 
 INSTANTIATE_TEST_SUITE_P(On, RdmaDeath, testing::ValuesIn(modes(false)), name_of);
 
-// ------------------------------------------------------------------------------------------------ a peer that does nothing
+// ------------------------------------------------------------------------------------------------ an idle peer
 
 class RdmaFlow : public Pair {};
 
