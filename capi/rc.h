@@ -17,6 +17,10 @@
  *
  * A tcp URI may end in ?timeout_ms=N (so long may the peer's machine be silent; 1,000 to 86,400,000, default 10,000)
  * and &busy_poll_us=N (SO_BUSY_POLL; default none). Each end has its own.
+ *     rdma://host:port     two processes anywhere, over an RDMA device (InfiniBand, RoCE, soft-RoCE); parameters behind
+ *                          "?", joined by "&": dev=NAME, port=N, mode=poll|event (event: this end can sleep and has a
+ *                          descriptor), sq_depth=N, rq_depth=N, inline=N, tclass=N, timeout_ms=N (2000), retry_count=N,
+ *                          ack_timeout=N, rnr_retry=N
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -109,6 +113,7 @@ extern "C" {
 #define RC_E_SYSTEM (-309)         /* a system call failed in a way that has no code of its own */
 #define RC_E_NO_HOST (-310)        /* the host's name cannot be looked up */
 #define RC_E_UNREACHABLE (-311)    /* there is no way to that address, or it is none of this machine's to listen at */
+#define RC_E_NO_DEVICE (-312)      /* no RDMA device, library or port that would do; the reason says what to do */
 
 #define RC_FOREVER INT64_C(-1)
 
@@ -133,10 +138,11 @@ typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
-  uint32_t rings_max;  /* rings in the pool (per channel end: loop one, tcp two, shm none); default 2 * channels_max */
-  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
-  uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t rings_max;     /* rings in the pool (per channel end: loop one, tcp and rdma two, shm none); default 2 *
+                             channels_max */
+  uint64_t ring_bytes;    /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;           /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes;  /* its size in bytes; rc_footprint tells what is needed */
 } rc_config;
 
 /* How a side waits. */

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <atomic>
+
 #include "core/deadline.h"
 #include "core/result.h"
 #include "core/uri.h"
@@ -60,6 +62,8 @@ struct Link {
   int common_fd;
   int64_t peer_pid;  // 0: unknown
   int64_t peer_uid;  // -1: unknown
+  // What the backend knows of why the link is of no use any more, for the caller's reason; null: nothing special.
+  std::atomic<const char*> why;
   char identity[kIdentityBytes];
   char uri[kUriBytes];
 

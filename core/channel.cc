@@ -114,9 +114,9 @@ Code Channel::ended() noexcept {
     why = over_.load(std::memory_order_acquire);
   }
   const char* text = over_text_.load(std::memory_order_acquire);
+  if (text == nullptr) text = link_->why.load(std::memory_order_acquire);
   if (why == kClosed) return fail_plain(kClosed, "the peer closed the channel");
-  if (why == kPeerDead)
-    return fail_plain(kPeerDead, "the peer died or dropped the connection without closing; reconnect");
+  if (text == nullptr && why == kPeerDead) text = "the peer died or dropped the connection without closing; reconnect";
   return fail_plain(static_cast<Code>(why), text != nullptr ? text : "the channel is over");
 }
 

@@ -51,6 +51,7 @@ constexpr Named kNames[] = {
     {kSystem, "RC_E_SYSTEM"},
     {kNoHost, "RC_E_NO_HOST"},
     {kUnreachable, "RC_E_UNREACHABLE"},
+    {kNoDevice, "RC_E_NO_DEVICE"},
 };
 
 struct Cause {

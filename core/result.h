@@ -41,6 +41,7 @@ enum Code : int32_t {
   kSystem = -309,
   kNoHost = -310,
   kUnreachable = -311,
+  kNoDevice = -312,
 };
 
 // The name of a code as rc.h spells it.

@@ -82,6 +82,18 @@ Code Uri::number(const char* key, uint64_t otherwise, uint64_t* value) const noe
   return kOk;
 }
 
+Code Uri::word(const char* key, char* value, size_t bytes) const noexcept {
+  value[0] = '\0';
+  Pair p;
+  for (const char* at = query; (at = next_pair(at, &p)) != nullptr;) {
+    if (!same(key, p.key, p.key_bytes)) continue;
+    if (p.value_bytes >= bytes) return fail(kUri, "URI \"%s\": %s is longer than %zu bytes", text, key, bytes - 1);
+    memcpy(value, p.value, p.value_bytes);
+    value[p.value_bytes] = '\0';
+  }
+  return kOk;
+}
+
 Code Uri::only(const char* const* known) const noexcept {
   Pair p;
   for (const char* at = query; (at = next_pair(at, &p)) != nullptr;) {

@@ -21,6 +21,8 @@ struct Uri {
   Code parse(const char* uri) noexcept;
   // The value of a key as a number; `otherwise` if it is absent. kUri if it is no number.
   Code number(const char* key, uint64_t otherwise, uint64_t* value) const noexcept;
+  // The value of a key as text; empty if it is absent. kUri if it is longer than bytes - 1.
+  Code word(const char* key, char* value, size_t bytes) const noexcept;
   // Every key of the query must be one of `known`, a list ended by null.
   Code only(const char* const* known) const noexcept;
 };

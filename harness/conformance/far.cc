@@ -169,6 +169,7 @@ class FarElsewhere : public Far {
     return Reply{};
   }
   bool pending() const override { return started_; }
+  bool lives() const override { return process_->lives(); }
   pid_t pid() const override { return process_->pid(); }
   void share(rc_ctx) override { abort(); }
   void kill() override {

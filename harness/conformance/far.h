@@ -79,6 +79,7 @@ class Far {
   virtual void start(const Call& call) = 0;
   virtual Reply finish() = 0;
   virtual bool pending() const = 0;
+  virtual bool lives() const { return true; }
   virtual pid_t pid() const = 0;  // of the process it lives in
   // Lets it use a context of this process as its own; it will not close it.
   virtual void share(rc_ctx ctx) = 0;

@@ -50,6 +50,7 @@ TEST(Library, NamesEveryCode) {
       {RC_E_SYSTEM, "RC_E_SYSTEM"},
       {RC_E_NO_HOST, "RC_E_NO_HOST"},
       {RC_E_UNREACHABLE, "RC_E_UNREACHABLE"},
+      {RC_E_NO_DEVICE, "RC_E_NO_DEVICE"},
   };
   for (auto& [code, name] : kCodes) EXPECT_STREQ(name, rc_code_name(code));
   std::set<std::string> known;

@@ -1,5 +1,5 @@
 // The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm and
-// tcp.
+// tcp; in the rdma lane (RC_RDMA_ADDRESS is set), as processes over rdma.
 // The program plays the roles itself: scenarios --role NAME --uri URI --argument N.
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "harness/conformance/backend.h"
+#include "harness/conformance/rdma_address.h"
 #include "harness/conformance/roles.h"
 #include "harness/conformance/tcp_uri.h"
 
@@ -117,6 +118,8 @@ class Scenario : public testing::TestWithParam<std::string> {
   bool own_processes() const { return ctx_.id == 0; }
   // A URI that says what the scenario calls it.
   std::string uri(const std::string& name) const {
+    if (GetParam() == "rdma") return rdma_uri("");
+    if (GetParam() == "rdma_event") return rdma_uri("?mode=event");
     return GetParam() == "tcp" ? unique_tcp_uri("127.0.0.1") : unique_name(GetParam() + ":" + name + "-");
   }
 
@@ -227,8 +230,12 @@ TEST_P(Scenario, B5_CloseAfterDrain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::Values("loop", "shm", "tcp"),
-                         [](const auto& test) { return test.param; });
+std::vector<std::string> schemes() {
+  if (getenv("RC_RDMA_ADDRESS") != nullptr) return {"rdma", "rdma_event"};
+  return {"loop", "shm", "tcp"};
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::ValuesIn(schemes()), [](const auto& test) { return test.param; });
 
 }  // namespace conformance
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash  # sourced by harness/run
 # Lanes: one "bazel test" per configuration, each recorded for summary.py.
 
-LANES=(plain asan clang-tsan)
-ALL_LANES=(plain asan tsan clang-asan clang-tsan)
+LANES=(plain asan clang-tsan rdma)
+ALL_LANES=(plain asan tsan clang-asan clang-tsan rdma rdma-asan)
 LANES_RUN=()
 RECORDS=$(mktemp -d)
 trap 'rm -rf "$RECORDS"' EXIT
@@ -20,6 +20,40 @@ run_lane() {
   echo "$status" >"$RECORDS/$lane.status"
 }
 
+# run_rdma_lane LANE [OPTIONS]: the tests that need an RDMA device, here if there is one, else in the guest. summary.py
+# reads their results.
+run_rdma_lane() {
+  local lane=$1 results=$RECORDS/$1 programs=() targets=() target bin
+  shift
+  echo "=== lane $lane"
+  LANES_RUN+=("$lane")
+  mkdir "$results"
+  mapfile -t targets < <(bazel query 'attr(tags, "\brdma\b", tests(//harness/...))' </dev/null 2>/dev/null)
+  if ! bazel build --jobs=2 --curses=no --color=no "$@" "${targets[@]}" </dev/null; then
+    echo "the rdma tests do not build" >"$results/failed"
+    return
+  fi
+  bin=$(readlink -f bazel-bin)
+  for target in "${targets[@]}"; do
+    target=${target#//}
+    programs+=("$bin/${target/://}")
+    : >"$results/${target##*:}.log"  # one without a status counts as failed
+  done
+  if compgen -G '/sys/class/infiniband/*' >/dev/null; then
+    harness/guest/lane "$results" "${programs[@]}" || true
+    return
+  fi
+  need "${GUEST_PACKAGES[@]}"
+  if ! command -v qemu-system-x86_64 >/dev/null; then
+    echo "no RDMA device here, and no qemu-system-x86 for a guest that has one" >"$results/skipped"
+  elif ! harness/guest/kernel >/dev/null; then
+    echo "no RDMA device here, and no kernel for a guest that has one" >"$results/skipped"
+  else
+    harness/guest/run --veth --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" \
+      harness/guest/lane "$results" "${programs[@]}" || true
+  fi
+}
+
 summarise() {
   python3 harness/lib/summary.py "$RECORDS" "${LANES_RUN[@]}"
 }
@@ -34,7 +68,11 @@ test_lanes() {
     *) usage >&2; exit 2 ;;
   esac
   for lane in "${lanes[@]}"; do
-    run_lane "$lane" //...
+    case $lane in
+      rdma) run_rdma_lane rdma ;;
+      rdma-asan) run_rdma_lane rdma-asan --config=asan ;;
+      *) run_lane "$lane" //... ;;
+    esac
   done
   summarise
 }

@@ -5,10 +5,13 @@ DEMO_PACKAGES=(bazel-bootstrap g++)
 TOOL_PACKAGES=("${DEMO_PACKAGES[@]}" libcli11-dev libfmt-dev nlohmann-json3-dev)
 TEST_PACKAGES=(
   "${TOOL_PACKAGES[@]}" gcc clang libclang-rt-14-dev llvm-14 libgtest-dev libgmock-dev
-  librapidcheck-dev relacy-dev libboost-dev pkg-config python3 strace
+  librapidcheck-dev relacy-dev libboost-dev libibverbs-dev librdmacm-dev pkg-config python3 strace
   spin shellcheck abigail-tools clang-format clang-tidy
 )
 PLOT_PACKAGES=(gnuplot-nox)
+GUEST_PACKAGES=(
+  qemu-system-x86 busybox-static kmod xz-utils python3 iproute2 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils
+)
 PEER_PACKAGES=(libdpdk-dev ucx-utils libzmq3-dev)
 
 # need PACKAGE...: installs those that are missing, in one call of apt-get.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts the tests of some lanes: summary.py DIRECTORY LANE...
 
-DIRECTORY holds LANE.json (Bazel's build events) and LANE.status (its exit code). GoogleTest cases
+DIRECTORY holds LANE.json (Bazel's build events) and LANE.status (its exit code), or a folder LANE
+with what harness/guest/lane leaves: NAME.xml and NAME.status of each program. GoogleTest cases
 count one by one; any other test counts as one, and as skipped if its log has a line "SKIP: reason".
 A test that was not built or not run, and a lane that ran no test, count as failed.
 """
@@ -72,7 +73,40 @@ def count_result(label, result, count):
         count.failed.append("%s (holds no test)" % label)
 
 
+def read_line(path):
+    try:
+        with open(path) as f:
+            return f.read().strip()
+    except OSError:
+        return None
+
+
+def count_programs(folder):
+    """A lane of programs that Bazel has built but not run."""
+    count = Count()
+    skipped, failed = (read_line(os.path.join(folder, name)) for name in ("skipped", "failed"))
+    if skipped:
+        count.skipped.append(("all tests", skipped))
+        return count
+    if failed:
+        count.failed.append(failed)
+    names = sorted(name[:-len(".status")] for name in os.listdir(folder) if name.endswith(".status"))
+    for name in names:
+        failed_before = len(count.failed)
+        count_cases(name, cases_of(os.path.join(folder, name + ".xml")) or [], count)
+        status = read_line(os.path.join(folder, name + ".status"))
+        if status != "0" and len(count.failed) == failed_before:
+            count.failed.append("%s (exit code %s)" % (name, status))
+    unfinished = {name[:-len(".log")] for name in os.listdir(folder) if name.endswith(".log")} - set(names)
+    count.failed += ["%s (did not end)" % name for name in sorted(unfinished)]
+    if not names and not count.failed:
+        count.failed.append("no test ran")
+    return count
+
+
 def count_lane(directory, lane):
+    if os.path.isdir(os.path.join(directory, lane)):
+        return count_programs(os.path.join(directory, lane))
     count = Count()
     wanted, results = set(), {}
     try:

@@ -1,0 +1,41 @@
+// The backend of a build without rdma-core's headers.
+#include "backends/rdma/build.h"
+#if !RC_HAVE_VERBS
+#include "backends/rdma/knobs.h"
+#include "backends/rdma/rdma.h"
+
+namespace rc {
+namespace {
+
+Code absent(const Uri& uri) noexcept {
+  Knobs knobs;
+  Code code = read_knobs(uri, &knobs);
+  if (code != kOk) return code;
+  return fail_plain(kNoDevice,
+                    "this library was built without rdma-core; apt-get install libibverbs-dev librdmacm-dev, and "
+                    "build it again");
+}
+
+Code absent_listen(Context&, ListenPoint* point) noexcept { return absent(point->uri); }
+Code absent_connect(Context&, const Uri& uri, const ChannelParams&, Deadline, Link*) noexcept { return absent(uri); }
+
+// What no listener and no link leads to.
+void no_point(ListenPoint*) noexcept {}
+void no_unlisten(Context&, ListenPoint*) noexcept {}
+Code no_accept(Context&, ListenPoint*, Deadline, Link*) noexcept { return kUnsupported; }
+void no_close(Context&, Link*) noexcept {}
+Code no_post(Link*, const WorkRequest*, uint32_t) noexcept { return kUnsupported; }
+Code no_progress(Link*, Side) noexcept { return kUnsupported; }
+bool no_delivered(Link*) noexcept { return false; }
+Code no_alive(Link*, Side) noexcept { return kUnsupported; }
+void no_ring(Link*, Side) noexcept {}
+void no_interrupt(Link*) noexcept {}
+
+}  // namespace
+
+const Backend kRdmaBackend = {
+    "rdma",   sizeof(Link), sizeof(ListenPoint), absent_listen, no_point, no_unlisten, no_accept,   absent_connect,
+    no_close, no_post,      no_progress,         no_delivered,  no_alive, no_ring,     no_interrupt};
+
+}  // namespace rc
+#endif

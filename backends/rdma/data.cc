@@ -1,0 +1,477 @@
+// The data path of rdma: WRITEs into the peer's inbox, in order, and what completes of them.
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "backends/rdma/link.h"
+#include "backends/rdma/rdma.h"
+#include "core/wait.h"
+
+namespace rc {
+namespace {
+
+// At least one of so many posts asks for a completion.
+constexpr uint32_t kSignalEvery = 16;
+// Places in the send queue for words that must find room.
+constexpr uint32_t kSendReserve = 8;
+// Receives of the peer that puts leave for credits, and both for the word that tells of receives.
+constexpr uint64_t kPutReserve = 16;
+constexpr uint64_t kCreditReserve = 8;
+constexpr int kCompletionsPerLook = 64;
+
+RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
+
+class Locked {
+ public:
+  explicit Locked(RdmaLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->mutex); }
+  ~Locked() { pthread_mutex_unlock(&link_->mutex); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  RdmaLink* link_;
+};
+
+Code state_of(const RdmaLink* link) noexcept {
+  auto code = static_cast<Code>(link->state.load(std::memory_order_acquire));
+  const char* why = link->why.load(std::memory_order_relaxed);
+  return code == kOk ? kOk : fail_plain(code, why != nullptr ? why : "the peer is gone");
+}
+
+void signal_fd(int fd) noexcept {
+  uint64_t one = 1;
+  while (fd >= 0 && write(fd, &one, sizeof one) < 0 && errno == EINTR) {  // EAGAIN: it is readable already
+  }
+}
+
+void drain_fd(int fd) noexcept {
+  uint64_t count;
+  ssize_t ignored = fd >= 0 ? read(fd, &count, sizeof count) : 0;
+  static_cast<void>(ignored);
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// posting
+
+uint64_t room(const RdmaLink* link) noexcept { return link->e.send_depth - (link->posted - link->completed); }
+
+// Receives of the peer that no WRITE of ours has been posted for. What it says is peer input.
+uint64_t peer_receives(RdmaLink* link) noexcept {
+  mail_of(link->inbox).receives.deliver(link->peer_receives);
+  uint64_t left = link->peer_receives.load(std::memory_order_relaxed) + link->peer_depth - link->immediates;
+  if (left > link->peer_depth) {
+    break_link(link, kCorrupt, "the peer claims to have posted receives that make no sense");
+    return 0;
+  }
+  return left;
+}
+
+// The chain of one post.
+struct Chain {
+  ibv_send_wr wr[kWritesMost];
+  ibv_sge from[kWritesMost];
+  uint32_t n;
+};
+
+ibv_send_wr* add(RdmaLink* link, Chain* chain, uint64_t offset) noexcept {
+  ibv_send_wr* wr = &chain->wr[chain->n];
+  if (chain->n != 0) chain->wr[chain->n - 1].next = wr;
+  memset(static_cast<void*>(wr), 0, sizeof *wr);
+  wr->wr_id = link->posted + ++chain->n;
+  wr->opcode = IBV_WR_RDMA_WRITE;
+  wr->wr.rdma.remote_addr = link->peer_inbox + offset;
+  wr->wr.rdma.rkey = link->peer_rkey;
+  return wr;
+}
+
+// Ring bytes, in as many WRITEs as the device wants. False: they are too many.
+bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
+  auto from = reinterpret_cast<uintptr_t>(r.local);
+  for (uint32_t done = 0; done < r.bytes;) {
+    if (chain->n == kWritesMost) return false;
+    uint32_t bytes = r.bytes - done < link->e.message_most ? r.bytes - done : link->e.message_most;
+    ibv_sge* sge = &chain->from[chain->n];
+    *sge = {from + done, bytes, link->e.outbox_mr->lkey};
+    ibv_send_wr* wr = add(link, chain, r.offset + done);
+    wr->sg_list = sge;
+    wr->num_sge = 1;
+    if (bytes <= link->e.inline_bytes) wr->send_flags = IBV_SEND_INLINE;
+    done += bytes;
+  }
+  return true;
+}
+
+// A word, sealed: inline, or from its place in the staging memory. Wakes the peer if it sleeps.
+bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
+  if (chain->n == kWritesMost) return false;
+  Sealed* slot = &link->staging[(link->posted + chain->n) % kStagingSlots];
+  memcpy(&slot->value, word, sizeof slot->value);
+  slot->seal = seal_of(slot->value);
+  ibv_sge* sge = &chain->from[chain->n];
+  *sge = {reinterpret_cast<uintptr_t>(slot), sizeof *slot, link->staging_mr != nullptr ? link->staging_mr->lkey : 0};
+  ibv_send_wr* wr = add(link, chain, letter);
+  wr->sg_list = sge;
+  wr->num_sge = 1;
+  if (link->staging_mr == nullptr) wr->send_flags = IBV_SEND_INLINE;
+  if (link->peer_depth != 0) {
+    wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+    ++link->immediates;
+  }
+  return true;
+}
+
+// One doorbell.
+Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
+  ibv_send_wr* last = &chain->wr[chain->n - 1];
+  uint32_t every = link->e.send_depth / 8 < kSignalEvery ? link->e.send_depth / 8 : kSignalEvery;
+  if (++link->unsignalled_posts >= every || signal) {
+    last->send_flags |= IBV_SEND_SIGNALED;
+    link->unsignalled_posts = 0;
+    link->signalled = last->wr_id;
+  }
+  ibv_send_wr* bad = nullptr;
+  int error = ibv_post_send(link->e.id->qp, chain->wr, &bad);
+  if (error != 0) {
+    break_link(link, kPeerDead, "the queue pair takes no more requests: the connection is broken");
+    return kPeerDead;
+  }
+  link->posted += chain->n;
+  return kOk;
+}
+
+Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
+  Chain chain;
+  chain.n = 0;
+  add_word(link, &chain, word, letter);
+  return ring_doorbell(link, &chain, false);
+}
+
+Owed owed_for(uint64_t offset) noexcept { return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter; }
+
+// Writes what is owed, as far as there is room.
+void pay(RdmaLink* link) noexcept {
+  struct Debt {
+    Owed owed;
+    const void* word;
+    uint64_t letter;
+    uint64_t reserve;
+  };
+  const Debt debts[] = {
+      {kOwesReceives, &link->receives, kReceivesLetter, 0},
+      {kOwesCredit, &link->outbox->credit, letter_of(offsetof(Inbox, credit)), kCreditReserve},
+      {kOwesGetter, &link->outbox->getter, letter_of(offsetof(Inbox, getter)), kCreditReserve},
+  };
+  for (const Debt& d : debts) {
+    if ((link->owed & d.owed) == 0 || room(link) == 0) continue;
+    if (link->peer_depth != 0 && peer_receives(link) <= d.reserve) continue;
+    if (link->state.load(std::memory_order_relaxed) != kOk || post_word(link, d.word, d.letter) != kOk) return;
+    link->owed &= ~uint32_t{d.owed};
+    if (d.owed == kOwesReceives) link->receives_told = link->receives;
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// completions
+
+void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
+  Meaning m = meaning_of(wc.status);
+  break_link(link, m.code, m.why);
+}
+
+// Send completions; true: there were some.
+bool reap_sends(RdmaLink* link) noexcept {
+  if (link->posted == link->completed) return false;  // what fails completes although it was not signalled
+  ibv_wc wc[8];
+  int n = ibv_poll_cq(link->e.send_cq, 8, wc);
+  for (int i = 0; i < n; ++i) {
+    if (wc[i].status != IBV_WC_SUCCESS) {
+      note_failure(link, wc[i]);
+    } else if (wc[i].wr_id > link->completed) {
+      link->completed = wc[i].wr_id;
+    }
+  }
+  return n > 0;
+}
+
+// Each WRITE with immediate took a receive: posts another one for it.
+bool reap_receives(RdmaLink* link) noexcept {
+  bool some = false;
+  for (int all = 0; link->e.receive_depth != 0 && all < kCompletionsPerLook;) {
+    ibv_wc wc[8];
+    int n = ibv_poll_cq(link->e.receive_cq, 8, wc);
+    if (n <= 0) break;
+    all += n;
+    for (int i = 0; i < n; ++i) {
+      some = true;
+      if (wc[i].status != IBV_WC_SUCCESS) {
+        note_failure(link, wc[i]);
+      } else if (post_receive(link->e.id->qp)) {
+        ++link->receives;
+      }
+    }
+  }
+  if (link->receives - link->receives_told >= link->e.receive_depth / 4 && some) link->owed |= kOwesReceives;
+  return some;
+}
+
+// Who looks: a side of the channel, which sees for itself, or the connection's end.
+enum class Self { kGetSide = rc::kGetSide, kPutSide = rc::kPutSide, kNeither };
+
+// The other side may sleep for what this look has taken away.
+void wake_sides(RdmaLink* link, Self self) noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
+  bool getter = link->bells[kGetSide].must_ring(link->outbox->getter);
+  bool putter = link->bells[kPutSide].must_ring(link->outbox->putter);
+  if (getter && self != Self::kGetSide) signal_fd(link->fd[kGetSide]);
+  if (putter && self != Self::kPutSide) signal_fd(link->fd[kPutSide]);
+}
+
+// What the peer's NIC has written since the last look. Whatever the words say, core checks.
+void take_mail(RdmaLink* link) noexcept {
+  const Mail& mail = mail_of(link->inbox);
+  Inbox* inbox = link->e.inbox;
+  mail.getter.deliver(inbox->getter);
+  mail.tail.deliver(inbox->line.tail);
+  mail.credit.deliver(inbox->credit);
+}
+
+void look(RdmaLink* link, Self self) noexcept {
+  bool sends = reap_sends(link);
+  bool receives = reap_receives(link);
+  take_mail(link);  // after the completions: what they announce is seen
+  if (link->owed != 0) pay(link);
+  if (link->e.receive_depth != 0 && (receives || (sends && link->wants_completions))) wake_sides(link, self);
+}
+
+// What the connection manager says.
+void take_events(RdmaLink* link) noexcept {
+  rdma_cm_event* event = nullptr;
+  while (g_verbs.get_cm_event(link->e.channel, &event) == 0) {
+    rdma_cm_event_type type = event->event;
+    g_verbs.ack_cm_event(event);
+    switch (type) {
+      case RDMA_CM_EVENT_DISCONNECTED:
+      case RDMA_CM_EVENT_REJECTED:  // the peer went before it knew that it was connected
+      case RDMA_CM_EVENT_CONNECT_ERROR:
+      case RDMA_CM_EVENT_UNREACHABLE:
+        // The queue pair goes to its error state, so that all that is under way completes.
+        g_verbs.disconnect(link->e.id);
+        look(link, Self::kNeither);
+        break_link(link, kPeerDead, nullptr);
+        break;
+      case RDMA_CM_EVENT_DEVICE_REMOVAL:
+        break_link(link, kNoDevice, "the RDMA device was removed");
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// the seam
+
+Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  if (state_of(link) != kOk) return state_of(link);
+  bool word = n == 1 && requests[0].copy;
+  if (room(link) < link->e.send_depth / 2) reap_sends(link);
+  uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
+  if (word && (room(link) == 0 || receives <= kCreditReserve)) {
+    link->owed |= owed_for(requests[0].offset);
+    return state_of(link);
+  }
+  Chain chain;
+  chain.n = 0;
+  uint64_t immediates = link->immediates;
+  for (uint32_t i = 0; i < n; ++i) {
+    const WorkRequest& r = requests[i];
+    bool fits = r.copy ? add_word(link, &chain, r.local, letter_of(r.offset)) : add_span(link, &chain, r);
+    if (!fits) {
+      link->immediates = immediates;
+      return fail_plain(kSize, "one put is too many WRITEs for this device");
+    }
+  }
+  if (!word && (room(link) < chain.n + kSendReserve || receives <= kPutReserve)) {
+    link->immediates = immediates;
+    link->wants_completions = true;
+    return kWouldBlock;
+  }
+  if (!word) link->wants_completions = false;  // the side that waited for room is the one that posts here
+  ring_doorbell(link, &chain, false);
+  return state_of(link);
+}
+
+Code rdma_progress(Link* l, Side side) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  look(link, static_cast<Self>(side));
+  return state_of(link);
+}
+
+// Writes nothing, but completes after everything before it, and tells whether the peer's NIC is still there.
+void post_marker(RdmaLink* link) noexcept {
+  if (link->signalled == link->posted && link->signalled != link->completed) return;  // there is one
+  if (room(link) == 0 || link->state.load(std::memory_order_relaxed) != kOk) return;
+  Chain chain;
+  chain.n = 0;
+  add(link, &chain, 0);
+  ring_doorbell(link, &chain, true);
+}
+
+bool rdma_delivered(Link* l) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  if (link->completed == link->posted && link->owed == 0) {
+    link->wants_completions = false;
+    return true;
+  }
+  link->wants_completions = true;
+  if (link->signalled != link->posted) post_marker(link);
+  return false;
+}
+
+// A side that waits for long without posting would never learn that the wire is cut.
+void probe_if_quiet(RdmaLink* link) noexcept {
+  int64_t now = now_ns();
+  if (link->posted != link->posted_at_look || link->quiet_since_ns == 0) {
+    link->posted_at_look = link->posted;
+    link->quiet_since_ns = now;
+  } else if (now - link->quiet_since_ns >= link->quiet_most_ns) {
+    post_marker(link);
+  }
+}
+
+Code rdma_alive(Link* l, Side side) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  if (link->e.receive_depth != 0) {
+    drain_fd(link->fd[side]);
+    arm_completions(&link->e, link->wants_completions);
+  }
+  take_events(link);
+  probe_if_quiet(link);
+  return state_of(link);
+}
+
+// The peer's NIC wakes its owner.
+void rdma_ring(Link*, Side) noexcept {}
+
+void rdma_interrupt(Link* link) noexcept {
+  for (int fd : link->fd) signal_fd(fd);
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// making and breaking
+
+bool watch(int set, int fd) noexcept {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+Code make_descriptors(RdmaLink* link) noexcept {
+  if (link->e.receive_depth == 0) {  // both sides nap
+    link->common_fd = link->e.channel->fd;
+    return kOk;
+  }
+  for (int& fd : link->fd) fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  link->common_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && watch(link->common_fd, link->e.channel->fd) &&
+      watch(link->common_fd, link->e.completions->fd)) {
+    return kOk;
+  }
+  return fail_errno(kSystem, "descriptors for a channel", errno);
+}
+
+Code make_staging(RdmaLink* link) noexcept {
+  if (link->e.inline_bytes >= sizeof(Sealed)) return kOk;
+  if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
+  link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
+  return link->staging_mr != nullptr ? kOk
+                                     : fail_errno(kSystem, "registering memory for the words of a channel", errno);
+}
+
+void destroy(Context& context, RdmaLink* link) noexcept {
+  for (int& fd : link->fd) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+  }
+  if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
+  link->common_fd = -1;
+  g_verbs.disconnect(link->e.id);
+  g_verbs.destroy_qp(link->e.id);
+  if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
+  link->staging_mr = nullptr;
+  destroy_endpoint(context, &link->e);
+  pthread_mutex_destroy(&link->mutex);
+  link->inbox = link->outbox = nullptr;
+}
+
+}  // namespace
+
+void break_link(RdmaLink* link, Code code, const char* why) noexcept {
+  if (link->state.load(std::memory_order_relaxed) != kOk) return;
+  link->why.store(why, std::memory_order_relaxed);
+  link->state.store(code, std::memory_order_release);
+  rdma_interrupt(link);
+}
+
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
+               RdmaLink* link) noexcept {
+  end_parley(e);
+  link->e = *e;
+  *e = {};
+  pthread_mutex_init(&link->mutex, nullptr);
+  link->inbox = link->e.inbox;
+  link->outbox = link->e.outbox;
+  link->ring_bytes = ring_bytes;
+  link->peer_inbox = peer.inbox;
+  link->peer_rkey = peer.rkey;
+  link->peer_depth = peer.receives;
+  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 2;
+  Code code = make_descriptors(link);
+  if (code == kOk) code = make_staging(link);
+  if (code != kOk) destroy(context, link);
+  return code;
+}
+
+// Core has posted the last word; it must get through before the connection goes.
+void rdma_backend_close(Context& context, Link* l) noexcept {
+  RdmaLink* link = rdma(l);
+  Deadline deadline = Deadline::after(kCloseFlushNs);
+  {
+    Locked locked(link);
+    link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
+  }
+  while (!rdma_delivered(link) && rdma_progress(link, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
+    nap(link->e.channel->fd, -1, kNapMinNs);
+    Locked locked(link);
+    take_events(link);
+  }
+  destroy(context, link);
+}
+
+const Backend kRdmaBackend = {"rdma",
+                              sizeof(RdmaLink),
+                              sizeof(RdmaPoint),
+                              rdma_backend_listen,
+                              rdma_backend_interrupt_accept,
+                              rdma_backend_unlisten,
+                              rdma_backend_accept,
+                              rdma_backend_connect,
+                              rdma_backend_close,
+                              rdma_post,
+                              rdma_progress,
+                              rdma_delivered,
+                              rdma_alive,
+                              rdma_ring,
+                              rdma_interrupt};
+
+}  // namespace rc
+#endif

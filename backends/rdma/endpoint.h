@@ -1,0 +1,73 @@
+// The verbs objects of one end of a connection: what is made before there is a channel, moves into its link, and is
+// destroyed with it.
+#ifndef BACKENDS_RDMA_ENDPOINT_H_
+#define BACKENDS_RDMA_ENDPOINT_H_
+
+#include "backends/rdma/knobs.h"
+#include "backends/rdma/parley.h"
+#include "backends/rdma/verbs.h"
+#include "core/context.h"
+
+namespace rc {
+
+// One post of core's becomes at most so many WRITEs.
+inline constexpr uint32_t kWritesMost = 16;
+
+// Hellos on their way. Registered memory: stays where it is until end_parley.
+struct Parley {
+  RdmaHello out;
+  RdmaHello in[2];  // a client gets kOffer and kGo, a listener kAsk and kAccept
+  uint32_t received;
+  uint32_t sent;
+  uint32_t delivered;
+};
+
+struct Endpoint {
+  rdma_event_channel* channel;  // its own; null: the listener's
+  rdma_cm_id* id;
+  ibv_pd* pd;
+  ibv_comp_channel* completions;  // of both queues
+  ibv_cq* send_cq;
+  ibv_cq* receive_cq;
+  ibv_mr* parley_mr;
+  Inbox* inbox;   // from the context's pool, written by the peer's NIC
+  Inbox* outbox;  // from the context's pool, read by this end's NIC
+  ibv_mr* inbox_mr;
+  ibv_mr* outbox_mr;
+  uint32_t send_depth;     // as chosen
+  uint32_t receive_depth;  // 0: this end polls
+  uint32_t inline_bytes;
+  uint32_t message_most;  // bytes of one WRITE
+};
+
+// A channel whose descriptor does not block.
+Code make_event_channel(rdma_event_channel** channel) noexcept;
+// dev= names a device that is there. Also if nothing is named.
+Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept;
+// An id for an address: timers and traffic class, before it connects or accepts.
+Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept;
+
+// The id has found its device: checks it and its port, makes PD, CQs and QP, and posts receives for two hellos.
+Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
+// The ring size is agreed: takes and registers both rings, and posts the receives of event mode.
+Code make_rings(Context& context, uint64_t ring_bytes, Endpoint* e) noexcept;
+void end_parley(Endpoint* e) noexcept;
+// Whatever there is of it. After that the peer's NIC reaches nothing here.
+void destroy_endpoint(Context& context, Endpoint* e) noexcept;
+
+rdma_conn_param connection_params(const Knobs& knobs, const Card& card) noexcept;
+
+// One receive without memory, for a WRITE with immediate.
+bool post_receive(ibv_qp* qp) noexcept;
+Code send_hello(Endpoint* e, Parley* parley, const Hello& hello) noexcept;
+// kOk: the next hello has come, *hello and *bytes say which. kWouldBlock: not yet. kPeerDead: none will come.
+Code receive_hello(Endpoint* e, Parley* parley, const RdmaHello** hello, size_t* bytes) noexcept;
+// kOk: the peer has received everything sent, and `out` is free. kWouldBlock: not yet.
+Code hellos_delivered(Endpoint* e, Parley* parley) noexcept;
+// The next receive, and the next send if `sends`, makes the completion channel readable; drops what it has shown
+// before.
+void arm_completions(Endpoint* e, bool sends = true) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_RDMA_ENDPOINT_H_

@@ -1,0 +1,114 @@
+#include "backends/rdma/knobs.h"
+
+#include <string.h>
+
+namespace rc {
+namespace {
+
+constexpr const char* kKnown[] = {"dev",    "port",       "mode",        "sq_depth",    "rq_depth",  "inline",
+                                  "tclass", "timeout_ms", "retry_count", "ack_timeout", "rnr_retry", nullptr};
+
+// One that fits is found from the others.
+constexpr uint32_t kAckTimeoutMost = 31;
+constexpr uint64_t kAckUnitNs = 4096;
+
+// "//host:port", "//[v6]:port".
+Code read_address(const Uri& uri, Knobs* knobs) noexcept {
+  const char* at = uri.name;
+  if (strncmp(at, "//", 2) != 0)
+    return fail(kUri, "URI \"%s\": wanted rdma://host:port, then the name begins with //", uri.text);
+  at += 2;
+  const char* colon = strrchr(at, ':');
+  if (colon == nullptr) return fail(kUri, "URI \"%s\": the port is missing; wanted rdma://host:port", uri.text);
+  size_t port_bytes = strlen(colon + 1);
+  if (port_bytes == 0 || port_bytes > 5 || strspn(colon + 1, "0123456789") != port_bytes) {
+    return fail(kUri, "URI \"%s\": the port \"%s\" is not a number of 1 to 65535", uri.text, colon + 1);
+  }
+  uint32_t port = 0;
+  for (const char* c = colon + 1; *c != '\0'; ++c) port = port * 10 + static_cast<uint32_t>(*c - '0');
+  if (port == 0 || port > 65535) return fail(kUri, "URI \"%s\": the port %u is not in 1..65535", uri.text, port);
+  memcpy(knobs->service, colon + 1, port_bytes + 1);
+  size_t host_bytes = static_cast<size_t>(colon - at);
+  bool brackets = host_bytes >= 2 && at[0] == '[' && at[host_bytes - 1] == ']';
+  if (brackets) {
+    ++at;
+    host_bytes -= 2;
+  }
+  if (host_bytes == 0) return fail(kUri, "URI \"%s\": the host is empty; 0.0.0.0 listens on all addresses", uri.text);
+  memcpy(knobs->host, at, host_bytes);
+  knobs->host[host_bytes] = '\0';
+  if (!brackets && strchr(knobs->host, ':') != nullptr) {
+    return fail(kUri, "URI \"%s\": an IPv6 address stands in brackets: rdma://[%s]:%s", uri.text, knobs->host,
+                knobs->service);
+  }
+  return kOk;
+}
+
+struct Range {
+  const char* key;
+  uint32_t Knobs::*to;
+  uint32_t otherwise;
+  uint32_t least;
+  uint32_t most;
+};
+
+constexpr Range kRanges[] = {
+    {"port", &Knobs::port, 0, 1, 255},
+    {"sq_depth", &Knobs::send_depth, 0, 32, kSendDepthMost},
+    {"rq_depth", &Knobs::receive_depth, 0, 64, kReceiveDepthMost},
+    {"inline", &Knobs::inline_bytes, UINT32_MAX, 0, 4096},
+    {"tclass", &Knobs::tclass, 0, 0, 255},
+    {"timeout_ms", &Knobs::timeout_ms, 2000, 1, 600000},
+    {"retry_count", &Knobs::retry_count, 6, 0, 6},  // 7 is "for ever" on some devices
+    {"ack_timeout", &Knobs::ack_timeout, 0, 1, kAckTimeoutMost},
+    {"rnr_retry", &Knobs::rnr_retry, 6, 0, 6},  // 7 is "for ever"
+};
+
+bool given(const Uri& uri, const char* key) noexcept {
+  char none[2];
+  return uri.word(key, none, sizeof none) != kOk || none[0] != '\0';
+}
+
+Code read_numbers(const Uri& uri, Knobs* knobs) noexcept {
+  for (const Range& r : kRanges) {
+    uint64_t value = 0;
+    Code code = uri.number(r.key, r.otherwise, &value);
+    if (code != kOk) return code;
+    if (given(uri, r.key) && (value < r.least || value > r.most)) {
+      return fail(kUri, "URI \"%s\": %s=%llu is not in %u..%u", uri.text, r.key, static_cast<unsigned long long>(value),
+                  r.least, r.most);
+    }
+    knobs->*r.to = static_cast<uint32_t>(value);
+  }
+  knobs->tclass_given = given(uri, "tclass");
+  return kOk;
+}
+
+// The largest that lets all tries end within the time-out.
+uint32_t fitting_ack_timeout(const Knobs& knobs) noexcept {
+  uint64_t each_ns = uint64_t{knobs.timeout_ms} * 1000000 / (knobs.retry_count + 1);
+  uint32_t t = 1;
+  while (t < kAckTimeoutMost && (kAckUnitNs << (t + 1)) <= each_ns) ++t;
+  return t;
+}
+
+}  // namespace
+
+Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
+  memset(knobs, 0, sizeof *knobs);
+  char mode[8];
+  Code code = uri.only(kKnown);
+  if (code == kOk) code = read_address(uri, knobs);
+  if (code == kOk) code = read_numbers(uri, knobs);
+  if (code == kOk) code = uri.word("dev", knobs->device, sizeof knobs->device);
+  if (code == kOk) code = uri.word("mode", mode, sizeof mode);
+  if (code != kOk) return code;
+  knobs->event = strcmp(mode, "event") == 0;
+  if (mode[0] != '\0' && !knobs->event && strcmp(mode, "poll") != 0) {
+    return fail(kUri, "URI \"%s\": mode=%s: there are poll and event", uri.text, mode);
+  }
+  if (knobs->ack_timeout == 0) knobs->ack_timeout = fitting_ack_timeout(*knobs);
+  return kOk;
+}
+
+}  // namespace rc

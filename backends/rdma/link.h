@@ -1,0 +1,102 @@
+// What the control path (connect.cc, accept.cc) and the data path (data.cc) of rdma share.
+#ifndef BACKENDS_RDMA_LINK_H_
+#define BACKENDS_RDMA_LINK_H_
+
+#include <pthread.h>
+
+#include "backends/rdma/endpoint.h"
+#include "backends/rdma/mail.h"
+#include "core/atomics.h"
+#include "core/backend.h"
+#include "core/doorbell.h"
+
+namespace rc {
+
+// Without inline data, the words that core wants copied wait here until their WRITE has completed: one slot per place
+// in the send queue.
+inline constexpr uint32_t kStagingSlots = 128;
+
+// Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
+enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4 };
+
+struct RdmaLink : Link {
+  Endpoint e;
+  pthread_mutex_t mutex;  // everything below
+  uint64_t peer_inbox;
+  uint32_t peer_rkey;
+  // Work requests, counted since the channel began. A completion's wr_id says up to which all have completed.
+  uint64_t posted;
+  uint64_t signalled;
+  uint64_t completed;
+  uint32_t unsignalled_posts;
+  uint32_t owed;
+  uint64_t posted_at_look;  // and since when nothing was posted
+  int64_t quiet_since_ns;
+  int64_t quiet_most_ns;
+  bool wants_completions;  // a side may sleep for room in the queue, or for delivery
+  // Event mode of the peer: each WRITE with immediate takes one of its receives.
+  uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
+  uint64_t immediates;                  // posted
+  std::atomic<uint64_t> peer_receives;  // posted by the peer since the channel began, as it says
+  // Event mode of this end.
+  uint64_t receives;       // posted
+  uint64_t receives_told;  // as the peer knows
+  Ringer<StdAtomics> bells[2];
+  // Not kOk: the link is of no use any more. Also read without the mutex.
+  std::atomic<int32_t> state;
+  ibv_mr* staging_mr;
+  Sealed staging[kStagingSlots];
+};
+
+enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
+
+// A client in the middle of the handshake.
+struct HalfOpen {
+  Step step;
+  bool established;  // as rdma_cm sees it
+  int64_t until_ns;
+  uint64_t ring_bytes;
+  RdmaHello accept;
+  char identity[kIdentityBytes];
+  Endpoint e;
+  Parley parley;
+};
+
+inline constexpr int kHalfOpenMax = 16;
+
+struct RdmaPoint : ListenPoint {
+  Knobs knobs;
+  rdma_event_channel* channel;
+  rdma_cm_id* id;
+  int wake_fd;
+  HalfOpen half_open[kHalfOpenMax];
+};
+
+Code rdma_backend_listen(Context& context, ListenPoint* point) noexcept;
+void rdma_backend_interrupt_accept(ListenPoint* point) noexcept;
+void rdma_backend_unlisten(Context& context, ListenPoint* point) noexcept;
+Code rdma_backend_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
+Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
+                          Link* link) noexcept;
+void rdma_backend_close(Context& context, Link* link) noexcept;
+
+// Numeric or by name; passive: for listening.
+Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
+
+// The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
+               RdmaLink* link) noexcept;
+
+// The link is of no use any more, for this reason, a static text; the first one stays. Under the mutex.
+void break_link(RdmaLink* link, Code code, const char* why) noexcept;
+
+// What a completion with an error means.
+struct Meaning {
+  Code code;
+  const char* why;
+};
+Meaning meaning_of(ibv_wc_status status) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_RDMA_LINK_H_

@@ -1,0 +1,69 @@
+// How words travel. Nothing promises that an aligned word lands as one: soft-RoCE copies it byte by byte. So the peer's
+// NIC writes each word with a seal into a place of its own, and this end's progress puts it where core looks for it
+// once the seal fits (PROTOCOL.md R1).
+#ifndef BACKENDS_RDMA_MAIL_H_
+#define BACKENDS_RDMA_MAIL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+#include "core/wire.h"
+
+namespace rc {
+
+struct Sealed {
+  uint64_t value;
+  uint64_t seal;
+};
+
+// A mixture of two sealed words has a seal that fits with a chance of 2^-64 (the finalizer of splitmix64).
+inline uint64_t seal_of(uint64_t value) noexcept {
+  uint64_t x = value + 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+struct Letter {
+  std::atomic<uint64_t> value;
+  std::atomic<uint64_t> seal;
+
+  // Puts the word there if it is a new one, and whole.
+  void deliver(std::atomic<uint64_t>& to) const noexcept {
+    uint64_t now = value.load(std::memory_order_acquire);
+    if (now == to.load(std::memory_order_relaxed)) return;
+    if (seal.load(std::memory_order_acquire) != seal_of(now)) return;  // half of it: the rest is on its way
+    to.store(now, std::memory_order_release);                          // pairs with the acquires of core
+  }
+};
+
+// Behind what core uses of an inbox, written by the peer's NIC.
+struct Mail {
+  Letter tail;
+  Letter credit;
+  Letter getter;
+  Letter receives;  // how many the peer has posted since the channel began
+};
+
+inline constexpr size_t kMailOffset = 384;
+static_assert(sizeof(Inbox) <= kMailOffset && kMailOffset + sizeof(Mail) <= kRingOffset);
+static_assert(sizeof(Letter) == sizeof(Sealed));
+
+inline const Mail& mail_of(const Inbox* inbox) noexcept {
+  return *reinterpret_cast<const Mail*>(reinterpret_cast<const uint8_t*>(inbox) + kMailOffset);
+}
+
+inline constexpr uint64_t kReceivesLetter = kMailOffset + offsetof(Mail, receives);
+
+// Where a word of core's goes.
+inline uint64_t letter_of(uint64_t offset) noexcept {
+  if (offset == offsetof(Inbox, credit)) return kMailOffset + offsetof(Mail, credit);
+  if (offset == offsetof(Inbox, getter)) return kMailOffset + offsetof(Mail, getter);
+  return kMailOffset + offsetof(Mail, tail);
+}
+
+}  // namespace rc
+
+#endif  // BACKENDS_RDMA_MAIL_H_

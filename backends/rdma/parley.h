@@ -1,0 +1,42 @@
+// What the two ends of an RDMA connection tell each other before there is a channel (PROTOCOL.md "RDMA"): a card in the
+// private data of rdma_cm, then hellos by SEND. Everything in them is peer input.
+#ifndef BACKENDS_RDMA_PARLEY_H_
+#define BACKENDS_RDMA_PARLEY_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/hello.h"
+#include "core/result.h"
+
+namespace rc {
+
+// In the private data of connect, accept and reject, of which the smallest has room for 56 bytes.
+struct Card {
+  uint64_t magic;
+  uint32_t version;  // kWireVersion
+  int32_t code;      // of a reject
+  uint64_t layout;
+};
+static_assert(sizeof(Card) <= 56);
+
+Card make_card(Code code) noexcept;
+// Magic, version and layout. bytes: of private data, which may be padded.
+Code check_card(const void* data, size_t bytes, Card* card) noexcept;
+
+struct RdmaHello {
+  Hello hello;
+  // kOffer and kAccept: the speaker's inbox, and how many receives it has posted; 0: it polls.
+  uint64_t inbox;
+  uint32_t rkey;
+  uint32_t receives;
+};
+static_assert(sizeof(RdmaHello) == 352);
+
+Code check_rdma_hello(const RdmaHello& hello, size_t bytes, Hello::Kind kind) noexcept;
+// Of a kOffer or kAccept that passed check_rdma_hello: whether a ring of so many bytes can lie there.
+Code check_inbox(const RdmaHello& hello, uint64_t ring_bytes) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_RDMA_PARLEY_H_

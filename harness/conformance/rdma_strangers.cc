@@ -1,0 +1,152 @@
+// Clients of rdma_cm that are no ringchan peers: whatever they say, the listener goes on, and says why where it can.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <string.h>
+
+#include "backends/rdma/parley.h"
+#include "backends/rdma/verbs.h"
+#include "harness/conformance/pair.h"
+#include "harness/conformance/rdma_address.h"
+
+namespace conformance {
+namespace {
+
+using rc::g_verbs;
+
+// One that connects by hand.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& uri) {
+    size_t colon = uri.rfind(':');
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(std::stoi(uri.substr(colon + 1))));
+    inet_pton(AF_INET, uri.substr(strlen("rdma://"), colon - strlen("rdma://")).c_str(), &to.sin_addr);
+    channel_ = g_verbs.create_event_channel();
+    EXPECT_EQ(0, g_verbs.create_id(channel_, &id_, nullptr, RDMA_PS_TCP));
+    EXPECT_EQ(0, g_verbs.resolve_addr(id_, nullptr, reinterpret_cast<sockaddr*>(&to), 2000));
+    EXPECT_EQ(RDMA_CM_EVENT_ADDR_RESOLVED, next());
+    EXPECT_EQ(0, g_verbs.resolve_route(id_, 2000));
+    EXPECT_EQ(RDMA_CM_EVENT_ROUTE_RESOLVED, next());
+    pd_ = g_verbs.alloc_pd(id_->verbs);
+    cq_ = g_verbs.create_cq(id_->verbs, 8, nullptr, nullptr, 0);
+    ibv_qp_init_attr init = {};
+    init.send_cq = init.recv_cq = cq_;
+    init.qp_type = IBV_QPT_RC;
+    init.cap = {4, 4, 1, 1, 64};
+    EXPECT_EQ(0, g_verbs.create_qp(id_, pd_, &init));
+  }
+  ~Stranger() {
+    g_verbs.disconnect(id_);
+    g_verbs.destroy_qp(id_);
+    g_verbs.destroy_cq(cq_);
+    g_verbs.dealloc_pd(pd_);
+    g_verbs.destroy_id(id_);
+    g_verbs.destroy_event_channel(channel_);
+  }
+  rdma_cm_event_type connect(const void* data, size_t bytes) {
+    rdma_conn_param p = {};
+    p.private_data = data;
+    p.private_data_len = static_cast<uint8_t>(bytes);
+    p.retry_count = 3;
+    EXPECT_EQ(0, g_verbs.connect(id_, &p));
+    return next();
+  }
+  // The next event; `answer` is its card.
+  rdma_cm_event_type next() {
+    rdma_cm_event* event = nullptr;
+    if (g_verbs.get_cm_event(channel_, &event) != 0) return RDMA_CM_EVENT_TIMEWAIT_EXIT;
+    rdma_cm_event_type type = event->event;
+    if (event->param.conn.private_data != nullptr && event->param.conn.private_data_len >= sizeof answer)
+      memcpy(&answer, event->param.conn.private_data, sizeof answer);
+    g_verbs.ack_cm_event(event);
+    return type;
+  }
+  void send_bytes(size_t n) {
+    static uint8_t bytes[2048];
+    ibv_mr* mr = g_verbs.reg_mr(pd_, bytes, sizeof bytes, 0);
+    ibv_sge sge = {reinterpret_cast<uintptr_t>(bytes), static_cast<uint32_t>(n), mr->lkey};
+    ibv_send_wr wr = {}, *bad = nullptr;
+    wr.sg_list = &sge;
+    wr.num_sge = 1;
+    wr.opcode = IBV_WR_SEND;
+    wr.send_flags = IBV_SEND_SIGNALED;
+    EXPECT_EQ(0, ibv_post_send(id_->qp, &wr, &bad));
+    ibv_wc wc;
+    while (ibv_poll_cq(cq_, 1, &wc) == 0) sched_yield();
+    g_verbs.dereg_mr(mr);
+  }
+
+  rc::Card answer = {};
+
+ private:
+  rdma_event_channel* channel_ = nullptr;
+  rdma_cm_id* id_ = nullptr;
+  ibv_pd* pd_ = nullptr;
+  ibv_cq* cq_ = nullptr;
+};
+
+class Strangers : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_RC(RC_OK, rc_open(nullptr, &ctx_));
+    ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
+    accepting_ = std::make_unique<Doing>([this] { return rc_accept(listener_, kPatience, &channel_); });
+  }
+  // A true client is served all the same.
+  void TearDown() override {
+    rc_channel client{0};
+    EXPECT_RC(RC_OK, rc_connect(ctx_, uri_.c_str(), nullptr, kPatience, &client));
+    EXPECT_DONE(RC_OK, *accepting_);
+    EXPECT_RC(RC_OK, rc_put(client, "x", 1, kPatience, nullptr));
+    uint8_t byte;
+    EXPECT_RC(RC_OK, rc_get(channel_, &byte, 1, kPatience, nullptr));
+    EXPECT_RC(RC_OK, rc_close(ctx_));
+  }
+
+  std::string uri_ = rdma_uri("");
+  rc_ctx ctx_{0};
+  rc_listener listener_{0};
+  rc_channel channel_{0};
+  std::unique_ptr<Doing> accepting_;
+};
+
+}  // namespace
+
+TEST_F(Strangers, WithoutACardAreRejectedWithACode) {
+  Stranger stranger(uri_);
+  EXPECT_EQ(RDMA_CM_EVENT_REJECTED, stranger.connect(nullptr, 0));
+  EXPECT_EQ(rc::kHelloMagic, stranger.answer.magic);
+  EXPECT_EQ(RC_E_NOT_RINGCHAN, stranger.answer.code);
+}
+
+TEST_F(Strangers, EveryFlippedBitOfTheCardIsRejected) {
+  rc::Card card = rc::make_card(rc::kOk);
+  for (size_t bit = 0; bit < 8 * sizeof card; ++bit) {
+    if (bit / 8 >= offsetof(rc::Card, code) && bit / 8 < offsetof(rc::Card, layout)) continue;  // means nothing here
+    SCOPED_TRACE(bit);
+    rc::Card flipped = card;
+    reinterpret_cast<uint8_t*>(&flipped)[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    Stranger stranger(uri_);
+    EXPECT_EQ(RDMA_CM_EVENT_REJECTED, stranger.connect(&flipped, sizeof flipped));
+    EXPECT_NE(RC_OK, stranger.answer.code);
+  }
+}
+
+TEST_F(Strangers, ThatSayNothingOrNonsenseAreDropped) {
+  rc::Card card = rc::make_card(rc::kOk);
+  Stranger silent(uri_);
+  EXPECT_EQ(RDMA_CM_EVENT_ESTABLISHED, silent.connect(&card, sizeof card));
+  for (size_t bytes : {size_t{1}, sizeof(rc::Hello), sizeof(rc::RdmaHello), size_t{2048}}) {
+    SCOPED_TRACE(bytes);
+    Stranger stranger(uri_);
+    EXPECT_EQ(RDMA_CM_EVENT_ESTABLISHED, stranger.connect(&card, sizeof card));
+    EXPECT_EQ(card.layout, stranger.answer.layout);
+    stranger.send_bytes(bytes);
+    rdma_cm_event_type end = stranger.next();  // rejected, if the listener did not know yet that it is established
+    EXPECT_TRUE(end == RDMA_CM_EVENT_DISCONNECTED || end == RDMA_CM_EVENT_REJECTED) << end;
+  }
+}
+
+}  // namespace conformance
