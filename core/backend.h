@@ -45,6 +45,20 @@ struct WorkRequest {
   bool lazy = false;
 };
 
+// What a backend knows of why its link is of no use any more, a literal for the caller's reason; null: nothing special.
+// Any thread may look at it; it is copied only before there is another one.
+struct Why {
+  std::atomic<const char*> text{nullptr};
+  Why() noexcept = default;
+  Why(const Why& other) noexcept : text(other.get()) {}
+  Why& operator=(const Why& other) noexcept {
+    set(other.get());
+    return *this;
+  }
+  void set(const char* t) noexcept { text.store(t, std::memory_order_release); }
+  const char* get() const noexcept { return text.load(std::memory_order_acquire); }
+};
+
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.
 struct Link {
   const Backend* ops;
@@ -62,8 +76,7 @@ struct Link {
   int common_fd;
   int64_t peer_pid;  // 0: unknown
   int64_t peer_uid;  // -1: unknown
-  // What the backend knows of why the link is of no use any more, for the caller's reason; null: nothing special.
-  std::atomic<const char*> why;
+  Why why;
   char identity[kIdentityBytes];
   char uri[kUriBytes];
 
@@ -102,8 +115,8 @@ struct Backend {
   // single copied request (a credit) always finds room.
   Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
   // Lets arrived writes land and reaps completions; bounded. Called by that side, which looks afterwards. Once it says
-  // that the link is over, all that had arrived has landed. kCorrupt, here and from post and alive, is said with
-  // fail_plain: the text is kept.
+  // that the link is over, all that had arrived has landed. Why is said in
+  // link->why before.
   Code (*progress)(Link*, Side) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
   // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives

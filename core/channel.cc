@@ -91,16 +91,16 @@ void Channel::close() noexcept {
 Code Channel::end(Code why) noexcept {
   // A link that breaks after the peer's last word has arrived is how a close looks on some backends.
   if (why == kPeerDead && (inbox_->getter.load(std::memory_order_acquire) & kClosedBit) != 0) why = kClosed;
-  // What a link says of a peer that broke the protocol; the text is static.
-  const char* no_text = nullptr;
-  if (why == kCorrupt) over_text_.compare_exchange_strong(no_text, reason(), std::memory_order_acq_rel);
   int32_t none = kOk;
   over_.compare_exchange_strong(none, why, std::memory_order_acq_rel);  // the first reason stays
   runway_id_.store(kNobody, std::memory_order_relaxed);
   return ended();
 }
 
-Code Channel::corrupt(const char* what) noexcept { return end(fail_plain(kCorrupt, what)); }
+Code Channel::corrupt(const char* what) noexcept {
+  over_text_.store(what, std::memory_order_release);
+  return end(kCorrupt);
+}
 
 Code Channel::ended() noexcept {
   if (id_.load(std::memory_order_relaxed) == kNobody)
@@ -114,7 +114,7 @@ Code Channel::ended() noexcept {
     why = over_.load(std::memory_order_acquire);
   }
   const char* text = over_text_.load(std::memory_order_acquire);
-  if (text == nullptr) text = link_->why.load(std::memory_order_acquire);
+  if (text == nullptr) text = link_->why.get();
   if (why == kClosed) return fail_plain(kClosed, "the peer closed the channel");
   if (text == nullptr && why == kPeerDead) text = "the peer died or dropped the connection without closing; reconnect";
   return fail_plain(static_cast<Code>(why), text != nullptr ? text : "the channel is over");

@@ -38,7 +38,7 @@ class Locked {
 
 Code state_of(const RdmaLink* link) noexcept {
   auto code = static_cast<Code>(link->state.load(std::memory_order_acquire));
-  const char* why = link->why.load(std::memory_order_relaxed);
+  const char* why = link->why.get();
   return code == kOk ? kOk : fail_plain(code, why != nullptr ? why : "the peer is gone");
 }
 
@@ -417,7 +417,7 @@ void destroy(Context& context, RdmaLink* link) noexcept {
 
 void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   if (link->state.load(std::memory_order_relaxed) != kOk) return;
-  link->why.store(why, std::memory_order_relaxed);
+  link->why.set(why);
   link->state.store(code, std::memory_order_release);
   rdma_interrupt(link);
 }

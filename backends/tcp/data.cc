@@ -135,13 +135,13 @@ void tcp_interrupt(Link* link) noexcept {
 
 Code link_over(TcpLink* link) noexcept {
   auto status = static_cast<Code>(link->status.load(std::memory_order_acquire));
-  return status == kOk ? kOk : fail_plain(status, link->status_text.load(std::memory_order_relaxed));
+  return status == kOk ? kOk : fail_plain(status, link->why.get());
 }
 
 // The first reason stays. A sleeper is woken by the socket if the peer has hung up, but not if it has misbehaved.
 void end_link(TcpLink* link, Code code, const char* text) noexcept {
-  const char* none = nullptr;
-  if (!link->status_text.compare_exchange_strong(none, text, std::memory_order_relaxed)) return;
+  if (link->ending.exchange(true, std::memory_order_relaxed)) return;
+  link->why.set(text);
   link->status.store(code, std::memory_order_release);
   kick(link, kGetSide);
   kick(link, kPutSide);

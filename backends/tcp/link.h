@@ -33,7 +33,7 @@ struct TcpLink : Link {
 
   // Why it is over; kOk while it works. Set once everything that had come before has been applied.
   std::atomic<int32_t> status;
-  std::atomic<const char*> status_text;
+  std::atomic<bool> ending;     // somebody has said so, or is about to
   std::atomic<bool> kicked[2];  // fd[side] has been written
 
   // --- going out ---

@@ -142,7 +142,7 @@ bool receive_once(TcpLink* link, uint32_t* news) noexcept {
   } while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) return false;
   if (n <= 0) {
-    end_link(link, kPeerDead, "the peer's connection has ended");
+    end_link(link, kPeerDead, "the peer died or dropped the connection without closing; reconnect");
     return false;
   }
   size_t got = static_cast<size_t>(n);
