@@ -89,6 +89,7 @@ extern "C" {
 #define RC_E_STATE (-110)       /* not now: e.g. commit without reserve, another message begun */
 #define RC_E_UNSUPPORTED (-111) /* this backend or this channel cannot do that */
 #define RC_E_NAME_IN_USE (-112) /* somebody listens at that URI already */
+#define RC_E_HOSTS (-113)       /* the host list of a mesh is wrong; the reason names the line */
 
 /* -200..-299 channel gone: this channel is over; close it. Bytes that had arrived can still be got. */
 #define RC_E_CLOSED (-200)    /* the peer closed, in good order */
@@ -109,6 +110,7 @@ extern "C" {
 #define RC_E_SYSTEM (-309)         /* a system call failed in a way that has no code of its own */
 #define RC_E_NO_HOST (-310)        /* the host's name cannot be looked up */
 #define RC_E_UNREACHABLE (-311)    /* there is no way to that address, or it is none of this machine's to listen at */
+#define RC_E_IDENTITY (-312)       /* whoever is at the other end is not who should be; the reason names who it is */
 
 #define RC_FOREVER INT64_C(-1)
 

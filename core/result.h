@@ -25,6 +25,7 @@ enum Code : int32_t {
   kState = -110,
   kUnsupported = -111,
   kNameInUse = -112,
+  kHosts = -113,
   kClosed = -200,
   kPeerDead = -201,
   kCorrupt = -202,
@@ -41,6 +42,7 @@ enum Code : int32_t {
   kSystem = -309,
   kNoHost = -310,
   kUnreachable = -311,
+  kIdentity = -312,
 };
 
 // The name of a code as rc.h spells it.
