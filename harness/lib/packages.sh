@@ -8,6 +8,7 @@ TEST_PACKAGES=(
   librapidcheck-dev relacy-dev libboost-dev pkg-config python3 strace
   spin shellcheck abigail-tools clang-format clang-tidy
 )
+MESH_PACKAGES=(libpmix-dev pkg-config)
 PLOT_PACKAGES=(gnuplot-nox)
 PEER_PACKAGES=(libdpdk-dev ucx-utils libzmq3-dev)
 
