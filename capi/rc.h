@@ -384,7 +384,7 @@ int32_t rc_channel_close(rc_channel channel);
 
 /* Opens a mesh: listens at this member's address, connects, and waits until every member is there, in any start order.
  * Parameters: ctx; config - read during the call only; timeout_ns - nanoseconds; mesh - out. The context needs
- * channels_max of the members and one more, and over tcp (and loop) two rings for each channel (one).
+ * channels_max of the members and one more, and rings: one, and over tcp two for each of those channels, over loop one.
  * Without RC_MESH_ID this member is the first of the list that has an address of this machine where nobody listens.
  * Returns: RC_OK; RC_E_HOSTS (the reason names the line: not ID HOST:PORT, an id or address twice, a gap in the ids,
  * own id missing); RC_E_TIMEOUT (the reason names who is missing; not with RC_MESH_PARTIAL); RC_E_IDENTITY (at a
