@@ -60,10 +60,14 @@ Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_
   if (code == kOk) code = check_range("rc_config.listeners_max", c.listeners_max, kListenersMax);
   if (code == kOk) code = check_range("rc_config.rings_max", c.rings_max, kRingsMax);
   if (code == kOk) code = check_ring_bytes("rc_config.ring_bytes", c.ring_bytes, kRingBytesMax, "at most possible are");
+  if (code == kOk) code = check_range("rc_config.meshes_max", c.meshes_max, kMeshesMax);
+  if (code == kOk) code = check_range("rc_config.mesh_members_max", c.mesh_members_max, kMeshMembersMax);
   if (code != kOk) return code;
   limits->channels_max = c.channels_max != 0 ? c.channels_max : 16;
   limits->listeners_max = c.listeners_max != 0 ? c.listeners_max : 4;
   limits->rings_max = c.rings_max != 0 ? c.rings_max : 2 * limits->channels_max;
+  limits->meshes_max = c.meshes_max != 0 ? c.meshes_max : 1;
+  limits->mesh_members_max = c.mesh_members_max != 0 ? c.mesh_members_max : 64;
   limits->ring_bytes = value_or(c.ring_bytes, kRingBytesDefault);
   *memory = c.memory;
   *memory_bytes = c.memory_bytes;
@@ -90,6 +94,35 @@ Code read_channel_params(const rc_channel_config* config, const Limits& limits, 
   params->ring_bytes_max = limits.ring_bytes;
   params->wait = c.wait;
   params->any_user = (c.flags & RC_ANY_USER) != 0;
+  return code;
+}
+
+Code read_mesh_params(const rc_mesh_config* config, const Limits& limits, MeshParams* params) noexcept {
+  if (config == nullptr)
+    return fail_plain(kInvalid, "rc_mesh_open: the config is NULL, and a host list has no default");
+  rc_mesh_config c = {};
+  memset(static_cast<void*>(params), 0, sizeof *params);
+  Code code = read_struct(config, config->size, &c, sizeof c, "rc_mesh_config");
+  if (code == kOk && (c.flags & ~(RC_MESH_ID | RC_MESH_PARTIAL)) != 0)
+    code = fail(kConfig, "rc_mesh_config.flags %#x are unknown to this library", c.flags);
+  if (code == kOk && (c.flags & RC_MESH_ID) == 0 && c.id != 0)
+    code = fail(kInvalid, "rc_mesh_config.id is %u, but flags lack RC_MESH_ID", c.id);
+  if (code == kOk && (c.hosts == nullptr) == (c.hosts_path == nullptr))
+    code = fail_plain(kInvalid, "rc_mesh_config: give the list as hosts or as hosts_path, one of the two");
+  if (code == kOk)
+    code = copy_text("rc_mesh_config.name", c.name != nullptr ? c.name : "mesh", params->name, sizeof params->name);
+  for (const char* n = params->name; code == kOk && *n != '\0'; ++n) {
+    if (*n <= ' ' || *n > '~') code = fail_plain(kInvalid, "rc_mesh_config.name has a byte that is no ASCII letter");
+  }
+  if (code == kOk) code = read_channel_params(c.channel, limits, &params->channel);
+  if (code == kOk && params->channel.identity[0] != '\0')
+    code = fail_plain(kInvalid, "rc_mesh_config.channel->identity is the mesh's: leave it NULL and give a name");
+  params->hosts = c.hosts;
+  params->hosts_path = c.hosts_path;
+  params->members = c.members;
+  params->id_given = (c.flags & RC_MESH_ID) != 0;
+  params->id = c.id;
+  params->partial = (c.flags & RC_MESH_PARTIAL) != 0;
   return code;
 }
 

@@ -5,11 +5,13 @@
 #include "capi/rc.h"
 #include "core/attach.h"
 #include "core/context.h"
+#include "core/mesh.h"
 
 namespace rc {
 
 Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_t* memory_bytes) noexcept;
 Code read_channel_params(const rc_channel_config* config, const Limits& limits, ChannelParams* params) noexcept;
+Code read_mesh_params(const rc_mesh_config* config, const Limits& limits, MeshParams* params) noexcept;
 Code read_attach_params(const rc_attach_config* config, AttachParams* params) noexcept;
 
 // Copies as much of an answer as the caller's struct holds; its first field keeps the caller's size.

@@ -93,6 +93,7 @@ extern "C" {
 #define RC_E_STATE (-110)       /* not now: e.g. commit without reserve, another message begun */
 #define RC_E_UNSUPPORTED (-111) /* this backend or this channel cannot do that */
 #define RC_E_NAME_IN_USE (-112) /* somebody listens at that URI already */
+#define RC_E_HOSTS (-113)       /* the host list of a mesh is wrong; the reason names the line */
 
 /* -200..-299 channel gone: this channel is over; close it. Bytes that had arrived can still be got. */
 #define RC_E_CLOSED (-200)    /* the peer closed, in good order */
@@ -114,6 +115,7 @@ extern "C" {
 #define RC_E_NO_HOST (-310)        /* the host's name cannot be looked up */
 #define RC_E_UNREACHABLE (-311)    /* there is no way to that address, or it is none of this machine's to listen at */
 #define RC_E_NO_DEVICE (-312)      /* no RDMA device, library or port that would do; the reason says what to do */
+#define RC_E_IDENTITY (-313)       /* whoever is at the other end is not who should be; the reason names who it is */
 
 #define RC_FOREVER INT64_C(-1)
 
@@ -128,6 +130,9 @@ typedef struct rc_listener {
 typedef struct rc_channel {
   uint64_t id;
 } rc_channel;
+typedef struct rc_mesh {
+  uint64_t id;
+} rc_mesh;
 
 /* ------------------------------------------------------------------------------------------------- Structs */
 
@@ -138,11 +143,12 @@ typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
-  uint32_t rings_max;     /* rings in the pool (per channel end: loop one, tcp and rdma two, shm none); default 2 *
-                             channels_max */
-  uint64_t ring_bytes;    /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;           /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
-  uint64_t memory_bytes;  /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t rings_max;  /* rings in the pool; default 2 * channels_max. Per channel end: loop 1, tcp and rdma 2, shm 0 */
+  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes;     /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t meshes_max;       /* meshes open at once; default 1, at most 64 */
+  uint32_t mesh_members_max; /* members of a mesh; default 64, at most 4,096 */
 } rc_config;
 
 /* How a side waits. */
@@ -208,6 +214,49 @@ typedef struct rc_counters {
   uint64_t sleeps;    /* times a wait went to sleep in the kernel */
   uint64_t rings;     /* doorbells sent to a sleeping peer */
 } rc_counters;
+
+/* rc_mesh_config.flags */
+#define RC_MESH_ID 1u /* `id` is this member's; without: found from the local interfaces */
+#define RC_MESH_PARTIAL                                                                        \
+  2u /* rc_mesh_open succeeds although members are missing; rc_mesh_event tells when they come \
+      */
+
+/* The host list has one member per line, ID HOST:PORT (over tcp) or ID URI; "#" begins a comment; ids run from 0
+ * without a gap. All members have the same list. */
+typedef struct rc_mesh_config {
+  uint32_t size;                    /* sizeof(rc_mesh_config) */
+  uint32_t flags;                   /* RC_MESH_* or 0 */
+  const char* hosts;                /* the host list as a text, or NULL ... */
+  const char* hosts_path;           /* ... and the path of a file that holds it */
+  uint32_t id;                      /* of this member, with RC_MESH_ID */
+  uint32_t members;                 /* so many the list must have; 0: any number */
+  const char* name;                 /* of the mesh, at most 40 bytes; NULL: "mesh". Members of others are refused */
+  const rc_channel_config* channel; /* for all its channels, with identity NULL; or NULL */
+} rc_mesh_config;
+
+/* rc_member_event.kind */
+#define RC_MEMBER_CONNECTED 1u /* a channel to the member is there, which this end connected */
+#define RC_MEMBER_ACCEPTED 2u  /* the same, connected by the member */
+#define RC_MEMBER_LOST 3u      /* the member closed, died or cannot be reached: its channel has ended */
+
+typedef struct rc_member_event {
+  uint32_t size;      /* in: sizeof(rc_member_event) */
+  uint32_t kind;      /* RC_MEMBER_* */
+  uint32_t member;    /* its id */
+  int32_t code;       /* LOST: RC_E_CLOSED, RC_E_PEER_DEAD or RC_E_CORRUPT */
+  uint32_t retries;   /* CONNECTED: attempts that had failed before */
+  uint32_t reserved;  /* 0 */
+  rc_channel channel; /* the member's; LOST: the one that has ended */
+} rc_member_event;
+
+typedef struct rc_mesh_state {
+  uint32_t size;    /* in: sizeof(rc_mesh_state) */
+  uint32_t id;      /* of this member */
+  uint32_t members; /* in the list */
+  uint32_t present; /* of them, those that have a channel now, this one included */
+  char name[64];    /* of the mesh */
+  char uri[160];    /* where this member listens */
+} rc_mesh_state;
 
 /* ------------------------------------------------------------------------------------------------- Library */
 
@@ -330,6 +379,63 @@ uint64_t rc_attach_overhead(void);
  * Blocks: until calls of other threads on this channel have been woken and have left (they return RC_E_CLOSING).
  * Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
+
+/* ------------------------------------------------------------------------------------------------- Mesh */
+
+/* A mesh has a channel between any two members of a host list. The member with the lower id connects, the other one
+ * accepts; nothing of it happens outside of rc_mesh_* calls. A member that is lost may come back: it is taken in again
+ * while both it and this end are in rc_mesh_event (or rc_mesh_open), and has a new channel then. */
+
+/* Opens a mesh: listens at this member's address, connects, and waits until every member is there, in any start order.
+ * Parameters: ctx; config - read during the call only; timeout_ns - nanoseconds; mesh - out. The context needs
+ * channels_max of the members and one more, and rings: one, and over tcp two for each of those channels, over loop one.
+ * Without RC_MESH_ID this member is the first of the list that has an address of this machine where nobody listens.
+ * Returns: RC_OK; RC_E_HOSTS (the reason names the line: not ID HOST:PORT, an id or address twice, a gap in the ids,
+ * own id missing); RC_E_TIMEOUT (the reason names who is missing; not with RC_MESH_PARTIAL); RC_E_IDENTITY (at a
+ * member's address answers somebody else; the reason names both); RC_E_NAME_IN_USE (somebody listens at the own
+ * address); RC_E_POOL (meshes, channels, listeners or rings); else as rc_listen, rc_accept and rc_connect. On failure
+ * there is no mesh. Blocks: until the mesh is complete, or the deadline. Threads: any. Order: after rc_open. Since:
+ * 0.2. */
+int32_t rc_mesh_open(rc_ctx ctx, const rc_mesh_config* config, int64_t timeout_ns, rc_mesh* mesh);
+
+/* Gives the channel to a member; the own id's leads to oneself: what is put is got.
+ * Parameters: mesh; id - of the member; channel - out. The channel stays the mesh's: it is closed by rc_mesh_close, and
+ * when rc_mesh_event tells that the member has come again. rc_channel_close drops the connection; the members meet
+ * again. Returns: RC_OK; RC_E_WOULD_BLOCK (the member is not there now); RC_E_INVALID (no such id); RC_E_HANDLE;
+ * RC_E_FORKED. Blocks: no. Threads: any; rc_channel_close of a member's channel only while nobody is in rc_mesh_event.
+ * Order: after rc_mesh_open. Since: 0.1. */
+int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
+
+/* Tells of the next thing that happened to a member: connected, accepted, lost, each once, also those of rc_mesh_open.
+ * Meanwhile members are accepted, and one that is missing is tried again from time to time.
+ * Parameters: mesh; event - in: its size; out: the rest; timeout_ns - nanoseconds.
+ * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG;
+ * RC_E_BUSY (another thread is in it); RC_E_IDENTITY, or what else rc_connect says, with event->member: that member
+ * cannot be connected to, told once while it stays so; RC_E_POOL and other failures of rc_accept: who wants to come in
+ * has to wait. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a member
+ * missing that this end connects to, 10 milliseconds at most even if timeout_ns is 0. Threads: one at a time; puts and
+ * gets on the channels go on in others. Order: a loss comes before the return. Since: 0.1. */
+int32_t rc_mesh_event(rc_mesh mesh, rc_member_event* event, int64_t timeout_ns);
+
+/* Gives a descriptor that is readable when rc_mesh_event has something to do, for epoll and friends. Call rc_mesh_event
+ * with timeout 0 until RC_E_WOULD_BLOCK each time; more than the mesh's own may make it readable.
+ * Parameters: mesh; fd - out, owned by the mesh: wait on it, nothing else.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY.
+ * Blocks: no. Threads: as rc_mesh_event. Order: none. Since: 0.1. */
+int32_t rc_mesh_fd(rc_mesh mesh, int32_t* fd);
+
+/* Tells which member of how many this is, where it listens and how many are there.
+ * Parameters: mesh; state - in: its size; out: the rest, as much as fits.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is 0 or unknown).
+ * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
+
+/* Leaves a mesh: closes all its channels, so that the others are told RC_MEMBER_LOST with RC_E_CLOSED.
+ * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
+ * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
+ * RC_E_CLOSING). Threads: any. Order: rc_close does it too. Since: 0.1. */
+int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
 

@@ -22,6 +22,12 @@ struct Backend;
 inline constexpr size_t kIdentityBytes = 64;  // with the NUL
 inline constexpr size_t kTokenBytes = 64;     // with the NUL
 
+// A listener's own verdict on who wants to come in, besides token and sizes; it must not wait or take locks.
+struct Judge {
+  Code (*judge)(const void* by, const char* identity) noexcept;  // null: everybody may
+  const void* by;
+};
+
 // What a connection is made with; checked by core.
 struct ChannelParams {
   uint64_t ring_bytes;      // 0: as the peer wants
@@ -30,6 +36,7 @@ struct ChannelParams {
   bool any_user;
   char identity[kIdentityBytes];
   char token[kTokenBytes];
+  Judge judge;  // of a listener
 };
 
 enum Side : uint32_t { kGetSide = 0, kPutSide = 1 };
@@ -69,7 +76,8 @@ struct Link {
   bool direct;
   // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.
   bool full_fence;
-  // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone; -1: the side naps.
+  // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone (of a direct link to
+  // another process: hung up then); -1: the side naps.
   int fd[2];
   // For both sides: becomes readable when the peer's process has ended, also if others hold copies of its descriptors,
   // and when progress has something to do; -1: none.

@@ -8,6 +8,9 @@
 
 #include <new>
 
+#include "core/mesh.h"
+#include "core/self.h"
+
 namespace rc {
 namespace {
 
@@ -80,6 +83,13 @@ Listener* Handles::listener(uint64_t id) noexcept {
   return l->id.load(std::memory_order_acquire) == id ? l : nullptr;
 }
 
+Mesh* Handles::mesh(uint64_t id) noexcept {
+  Context* c = Id::kind(id) == Id::kMesh ? owner(id) : nullptr;
+  if (c == nullptr || Id::slot(id) >= c->limits().meshes_max) return nullptr;
+  Mesh* m = c->mesh(Id::slot(id));
+  return m->handle.load(std::memory_order_acquire) == id ? m : nullptr;
+}
+
 Code Handles::refuse(uint64_t id, const char* kind) noexcept {
   pid_t owner_pid = g_owner.load(std::memory_order_relaxed);
   if (owner_pid == getpid() && Id::serial(id) < g_first_serial.load(std::memory_order_relaxed)) {
@@ -107,6 +117,13 @@ Context* Context::carve(Arena& arena, const Limits& limits) noexcept {
   to.channel_pool_.carve(arena, limits.channels_max);
   to.listener_pool_.carve(arena, limits.listeners_max);
   to.ring_pool_.carve(arena, limits.rings_max);
+  to.mesh_pool_.carve(arena, limits.meshes_max);
+  to.meshes_ = static_cast<Mesh*>(arena.carve(limits.meshes_max * sizeof(Mesh), kPair));
+  for (uint32_t i = 0; i < limits.meshes_max; ++i) {
+    Mesh none;
+    Mesh* mesh = c != nullptr ? new (&c->meshes_[i]) Mesh : &none;
+    mesh->carve(arena, limits.mesh_members_max);
+  }
   to.rings_ = static_cast<uint8_t*>(arena.carve(limits.rings_max * inbox_stride(limits), Handles::kPage));
   return c;
 }
@@ -147,6 +164,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   c->channel_pool_.fill();
   c->listener_pool_.fill();
   c->ring_pool_.fill();
+  c->mesh_pool_.fill();
 
   pthread_mutex_lock(&g_open_mutex);
   if (g_owner.load(std::memory_order_relaxed) != getpid()) {
@@ -174,6 +192,10 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
 }
 
 Code Context::close() noexcept {
+  for (uint32_t i = 0; i < limits_.meshes_max; ++i) {
+    uint64_t id = meshes_[i].handle.load(std::memory_order_relaxed);
+    if (id != 0) close_mesh(&meshes_[i], id);
+  }
   for (uint32_t i = 0; i < limits_.listeners_max; ++i) {
     uint64_t id = listeners_[i].id.load(std::memory_order_relaxed);
     if (id != 0) close_listener(&listeners_[i], id);
@@ -346,11 +368,48 @@ Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
       params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
 }
 
+Code Context::connect_self(uint32_t wait, uint64_t* id) noexcept {
+  return open_channel(
+      wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
+}
+
 Code Context::close_channel(Channel* channel, uint64_t id) noexcept {
   if (!channel->claim(id)) return Handles::refuse(id, "channel");
   channel->close();
   lock();
   channel_pool_.give(static_cast<uint32_t>(channel - channels_));
+  unlock();
+  return kOk;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// meshes
+
+Mesh* Context::mesh(uint32_t slot) noexcept { return &meshes_[slot]; }
+
+Code Context::open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* id) noexcept {
+  lock();
+  uint32_t slot = mesh_pool_.take();
+  unlock();
+  if (slot == SlotPool::kNone) return pool_full("mesh", mesh_pool_.size(), "meshes_max");
+  Code code = meshes_[slot].open(this, params, timeout_ns);
+  if (code != kOk) {
+    lock();
+    mesh_pool_.give(slot);
+    unlock();
+    return code;
+  }
+  *id = Id::make(Id::kMesh, Id::context(id_), slot, next_serial());
+  meshes_[slot].handle.store(*id, std::memory_order_release);  // pairs with the acquire in Handles::mesh
+  return kOk;
+}
+
+Code Context::close_mesh(Mesh* mesh, uint64_t id) noexcept {
+  if (!mesh->handle.compare_exchange_strong(id, 0, std::memory_order_seq_cst)) return Handles::refuse(id, "mesh");
+  mesh->evict();
+  mesh->close();
+  lock();
+  mesh_pool_.give(static_cast<uint32_t>(mesh - meshes_));
   unlock();
   return kOk;
 }

@@ -21,19 +21,23 @@ struct Limits {
   uint32_t listeners_max;
   uint32_t rings_max;
   uint64_t ring_bytes;
+  uint32_t meshes_max;
+  uint32_t mesh_members_max;
 };
 
 inline constexpr uint32_t kContextsMax = 64;
 inline constexpr uint32_t kChannelsMax = 65536;
 inline constexpr uint32_t kRingsMax = 2 * kChannelsMax;
 inline constexpr uint32_t kListenersMax = 1024;
+inline constexpr uint32_t kMeshesMax = 64;
+inline constexpr uint32_t kMeshMembersMax = 4096;
 inline constexpr uint64_t kRingBytesMax = uint64_t{1} << 30;
 inline constexpr uint64_t kRingBytesDefault = uint64_t{4} << 20;
 
 // A handle's id: which context, which slot, and a number that is never given twice in a process. A channel's kind is 0,
 // so that kind and slot together are the slot, and one comparison checks both.
 struct Id {
-  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2 };
+  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2, kMesh = 3 };
   static constexpr uint64_t make(Kind kind, uint32_t context, uint32_t slot, uint64_t serial) noexcept {
     return (serial << 24) | (uint64_t{context} << 18) | (uint64_t{kind} << 16) | slot;
   }
@@ -49,6 +53,9 @@ struct Listener {
   ListenPoint* point;
 };
 
+class Mesh;
+struct MeshParams;
+
 class Context {
  public:
   static uint64_t footprint(const Limits& limits) noexcept;
@@ -63,7 +70,10 @@ class Context {
   Code close_listener(Listener* listener, uint64_t id) noexcept;
   Code connect(const char* uri, const ChannelParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
   Code attach(const AttachParams& params, uint64_t* id) noexcept;
+  Code connect_self(uint32_t wait, uint64_t* id) noexcept;
   Code close_channel(Channel* channel, uint64_t id) noexcept;
+  Code open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
+  Code close_mesh(Mesh* mesh, uint64_t id) noexcept;
 
   // --- what backends use ---
   void lock() noexcept { pthread_mutex_lock(&mutex_); }
@@ -79,6 +89,7 @@ class Context {
 
   Channel* channels() noexcept { return channels_; }
   Listener* listeners() noexcept { return listeners_; }
+  Mesh* mesh(uint32_t slot) noexcept;
   uint64_t id() const noexcept { return id_; }
 
  private:
@@ -102,7 +113,8 @@ class Context {
   uint8_t* rings_ = nullptr;
   ListenPoint* points_ = nullptr;
   uint8_t* point_memory_ = nullptr;
-  SlotPool channel_pool_, listener_pool_, ring_pool_;
+  Mesh* meshes_ = nullptr;
+  SlotPool channel_pool_, listener_pool_, ring_pool_, mesh_pool_;
 };
 
 // The way from a 64-bit id to an object. The table is wiped in a forked child, where every id is unknown.
@@ -139,6 +151,7 @@ struct Handles {
     return table.entries[Id::context(id)].context.load(std::memory_order_acquire);
   }
   static Listener* listener(uint64_t id) noexcept;
+  static Mesh* mesh(uint64_t id) noexcept;
   // Why an id leads nowhere.
   static Code refuse(uint64_t id, const char* kind) noexcept;
 };

@@ -18,8 +18,8 @@ bool same_token(const char* a, const char* b) noexcept {
 
 // Codes that a refusal may carry; anything else from a peer becomes kRefused.
 bool may_refuse_with(int32_t code) noexcept {
-  constexpr Code kAllowed[] = {kHandshake,   kSize,     kNoPermission, kVersion,       kLayout,
-                               kNotRingchan, kNoMemory, kNoSpace,      kNoDescriptors, kPool};
+  constexpr Code kAllowed[] = {kHandshake, kSize,    kNoPermission,  kVersion, kLayout,  kNotRingchan,
+                               kNoMemory,  kNoSpace, kNoDescriptors, kPool,    kIdentity};
   for (Code c : kAllowed) {
     if (c == code) return true;
   }
@@ -77,6 +77,8 @@ Code judge_ask(const Hello& ask, const ChannelParams& mine, uint64_t* ring_bytes
     return fail_plain(kNoPermission, mine.token[0] == '\0' ? "a token was given, but the listener has none"
                                                            : "the token is missing or not the listener's");
   }
+  Code code = mine.judge.judge != nullptr ? mine.judge.judge(mine.judge.by, ask.identity) : kOk;
+  if (code != kOk) return code;
   uint64_t wanted = ask.ring_bytes != 0 ? ask.ring_bytes : mine.ring_bytes != 0 ? mine.ring_bytes : mine.ring_bytes_max;
   if (mine.ring_bytes != 0 && wanted != mine.ring_bytes) {
     return fail(

@@ -34,7 +34,7 @@ Hello make_refusal(const ChannelParams& params, Code code) noexcept;
 
 // Magic, version, layout, kind and strings. `bytes`: how many arrived.
 Code check_hello(const Hello& hello, size_t bytes, Hello::Kind kind) noexcept;
-// The listener's verdict on a kAsk that passed check_hello: token and ring size.
+// The listener's verdict on a kAsk that passed check_hello: token, its own judge, ring size.
 Code judge_ask(const Hello& ask, const ChannelParams& mine, uint64_t* ring_bytes) noexcept;
 // Turns a peer's refusal into this end's result.
 Code refused(const Hello& hello) noexcept;

@@ -35,6 +35,7 @@ constexpr Named kNames[] = {
     {kState, "RC_E_STATE"},
     {kUnsupported, "RC_E_UNSUPPORTED"},
     {kNameInUse, "RC_E_NAME_IN_USE"},
+    {kHosts, "RC_E_HOSTS"},
     {kClosed, "RC_E_CLOSED"},
     {kPeerDead, "RC_E_PEER_DEAD"},
     {kCorrupt, "RC_E_CORRUPT"},
@@ -52,6 +53,7 @@ constexpr Named kNames[] = {
     {kNoHost, "RC_E_NO_HOST"},
     {kUnreachable, "RC_E_UNREACHABLE"},
     {kNoDevice, "RC_E_NO_DEVICE"},
+    {kIdentity, "RC_E_IDENTITY"},
 };
 
 struct Cause {

@@ -25,6 +25,7 @@ enum Code : int32_t {
   kState = -110,
   kUnsupported = -111,
   kNameInUse = -112,
+  kHosts = -113,
   kClosed = -200,
   kPeerDead = -201,
   kCorrupt = -202,
@@ -42,6 +43,7 @@ enum Code : int32_t {
   kNoHost = -310,
   kUnreachable = -311,
   kNoDevice = -312,
+  kIdentity = -313,
 };
 
 // The name of a code as rc.h spells it.

@@ -34,6 +34,7 @@ TEST(Library, NamesEveryCode) {
       {RC_E_STATE, "RC_E_STATE"},
       {RC_E_UNSUPPORTED, "RC_E_UNSUPPORTED"},
       {RC_E_NAME_IN_USE, "RC_E_NAME_IN_USE"},
+      {RC_E_HOSTS, "RC_E_HOSTS"},
       {RC_E_CLOSED, "RC_E_CLOSED"},
       {RC_E_PEER_DEAD, "RC_E_PEER_DEAD"},
       {RC_E_CORRUPT, "RC_E_CORRUPT"},
@@ -51,6 +52,7 @@ TEST(Library, NamesEveryCode) {
       {RC_E_NO_HOST, "RC_E_NO_HOST"},
       {RC_E_UNREACHABLE, "RC_E_UNREACHABLE"},
       {RC_E_NO_DEVICE, "RC_E_NO_DEVICE"},
+      {RC_E_IDENTITY, "RC_E_IDENTITY"},
   };
   for (auto& [code, name] : kCodes) EXPECT_STREQ(name, rc_code_name(code));
   std::set<std::string> known;

@@ -8,6 +8,7 @@ TEST_PACKAGES=(
   librapidcheck-dev relacy-dev libboost-dev libibverbs-dev librdmacm-dev pkg-config python3 strace
   spin shellcheck abigail-tools clang-format clang-tidy
 )
+MESH_PACKAGES=(libpmix-dev pkg-config)
 PLOT_PACKAGES=(gnuplot-nox)
 GUEST_PACKAGES=(
   qemu-system-x86 busybox-static kmod xz-utils python3 iproute2 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils

@@ -1,0 +1,145 @@
+// A mesh: one channel between any two of its members, kept up while members come and go. PROTOCOL.md "Mesh" argues it.
+//   mesh.cc           its life, what it tells, how it waits
+//   mesh_meeting.cc   connecting, accepting, noticing who is gone
+#ifndef CORE_MESH_H_
+#define CORE_MESH_H_
+
+#include <stdint.h>
+
+#include <atomic>
+
+#include "core/arena.h"
+#include "core/backend.h"
+#include "core/deadline.h"
+#include "core/hosts.h"
+#include "core/mesh_identity.h"
+
+namespace rc {
+
+class Context;
+
+// What a mesh is made with; checked, except for the list.
+struct MeshParams {
+  const char* hosts;  // one of the two
+  const char* hosts_path;
+  uint32_t members;  // so many the list must have; 0: any number
+  bool id_given;
+  uint32_t id;
+  bool partial;  // opening does not fail because members are missing
+  char name[kMeshNameBytes];
+  ChannelParams channel;
+};
+
+struct MemberEvent {
+  enum Kind : uint32_t { kConnected = 1, kAccepted = 2, kLost = 3 };
+  Kind kind;
+  uint32_t member;
+  Code code;
+  uint32_t retries;
+  uint64_t channel;
+};
+
+class Mesh {
+ public:
+  void carve(Arena& arena, uint32_t members_max) noexcept;
+
+  // --- life; under no lock ---
+  Code open(Context* context, const MeshParams& params, int64_t timeout_ns) noexcept;
+  void close() noexcept;
+  // Wakes who waits inside, again and again until nobody is.
+  void evict() noexcept;
+  bool enter() noexcept { return inside_.exchange(1, std::memory_order_seq_cst) == 0; }
+  void leave() noexcept { inside_.store(0, std::memory_order_release); }
+
+  // --- the one thread inside ---
+  Code next_event(int64_t timeout_ns, MemberEvent* event) noexcept;
+  Code descriptor(int* fd) noexcept;
+
+  // --- any thread ---
+  Code channel_of(uint32_t member, uint64_t* channel) noexcept;
+  uint32_t own_id() const noexcept { return self_.id; }
+  uint32_t members() const noexcept { return list_.count; }
+  uint32_t present() const noexcept;  // members that can be sent to, this one included
+  const char* name() const noexcept { return self_.name; }
+  const char* uri() const noexcept { return list_.hosts[self_.id].uri; }
+
+  std::atomic<uint64_t> handle{0};
+
+ private:
+  struct Member {
+    // The channel in use, also after its end: until the member's return has been told.
+    std::atomic<uint64_t> channel{0};
+    std::atomic<int32_t> ended{kOk};
+    std::atomic<bool> given{false};  // the caller has its handle without having been told
+    bool accepted = false;           // the member connected to us
+    bool told = false;               // its coming
+    bool loss_told = false;
+    // One that will take its place. A connection counts once the connecting member has confirmed it (M4).
+    uint64_t next = 0;
+    bool next_accepted = false;
+    bool next_confirmed = false;
+    int64_t next_until_ns = 0;
+    // Of the connecting one of the two.
+    uint32_t retries = 0;
+    uint32_t told_retries = 0;
+    int64_t due_ns = 0;
+    int64_t pause_ns = 0;
+    int64_t patience_ns = 0;
+    Code trouble = kOk;  // why the last attempt failed
+    bool trouble_told = false;
+    char answered[kIdentityBytes] = "";  // who was there instead, if trouble is kIdentity
+  };
+
+  // --- mesh.cc ---
+  Code read_list(const MeshParams& params) noexcept;
+  Code take_place(const MeshParams& params) noexcept;
+  Code find_place() noexcept;
+  Code listen_as(uint32_t id) noexcept;
+  Code assemble(Deadline deadline, bool partial) noexcept;
+  Code missing() noexcept;
+  bool tell(MemberEvent* event) noexcept;
+  bool tell_of(uint32_t id, Member& member, MemberEvent* event) noexcept;
+  Code tell_trouble(MemberEvent* event) noexcept;
+  Code wait(Deadline deadline) noexcept;
+  int64_t next_due_ns() const noexcept;
+  void set_timer(int64_t at_ns) noexcept;
+
+  // --- mesh_meeting.cc ---
+  // The member with the lower id connects (M1).
+  bool connects_to(uint32_t other) const noexcept { return self_.id < other; }
+  static Code judge(const void* mesh, const char* identity) noexcept;
+  // One round: takes in who has come, notices who has gone, makes at most one attempt to connect.
+  Code meet(Deadline deadline) noexcept;
+  Code accept_waiting() noexcept;
+  void take_confirmations(int64_t now) noexcept;
+  void look_after_members() noexcept;
+  Code look_at(uint64_t channel) noexcept;
+  Code connect_one(Deadline deadline) noexcept;
+  Code attempt(uint32_t id, int64_t timeout_ns, uint64_t* channel) noexcept;
+  void replace_next(Member& member, uint64_t channel) noexcept;
+  void install_next(Member& member) noexcept;
+  void watch(uint64_t channel) noexcept;
+  void drop(uint64_t channel) noexcept;
+  bool waits_for(const Member& member) const noexcept {
+    return member.next == 0 &&
+           (member.channel.load(std::memory_order_relaxed) == 0 || member.ended.load(std::memory_order_relaxed) != kOk);
+  }
+
+  Context* context_ = nullptr;
+  HostList list_ = {};
+  Member* members_ = nullptr;
+  MeshIdentity self_ = {};
+  ChannelParams params_ = {};
+  uint64_t listener_ = 0;
+  std::atomic<uint32_t> inside_{0};
+  std::atomic<bool> closing_{false};
+  int epoll_fd_ = -1;  // the listener, what tells of a member's end, and timer_fd_
+  int timer_fd_ = -1;  // the next moment when something is due, for those who wait outside
+  bool descriptor_given_ = false;
+  bool crowded_ = false;  // somebody waits at the listener for whom there is no channel yet
+  uint32_t turn_ = 0;     // who is looked at first
+};
+
+}  // namespace rc
+
+#endif  // CORE_MESH_H_

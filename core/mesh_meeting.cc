@@ -1,0 +1,266 @@
+// How members meet: who connects, who counts as come, who counts as gone.
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "core/context.h"
+#include "core/mesh.h"
+#include "core/wait.h"
+
+namespace rc {
+namespace {
+
+constexpr int64_t kMs = 1000 * 1000;
+// An attempt to connect lasts so long, the pause between two so long: both double while they are in vain.
+constexpr int64_t kPatienceMinNs = 10 * kMs;
+constexpr int64_t kPatienceMaxNs = 100 * kMs;
+constexpr int64_t kPauseMinNs = 5 * kMs;
+constexpr int64_t kPauseMaxNs = 200 * kMs;
+constexpr int64_t kConfirmNs = 5000 * kMs;
+constexpr uint64_t kConfirmation = 0x0031'6873'656d'6372;  // "rcmesh1"
+
+int64_t twice(int64_t ns, int64_t least, int64_t most) noexcept {
+  int64_t doubled = ns == 0 ? least : ns * 2;
+  return doubled < most ? doubled : most;
+}
+
+// What passes by itself: the member is not there yet, or not any more.
+bool may_pass(Code code) noexcept {
+  constexpr Code kMay[] = {kNoListener, kTimeout, kPeerDead,   kClosed,        kHandshake, kUnreachable,
+                           kNoHost,     kStopped, kWouldBlock, kNoDescriptors, kNoMemory};
+  for (Code c : kMay) {
+    if (c == code) return true;
+  }
+  return false;
+}
+
+// POLLHUP and POLLERR are told unasked.
+bool polls(int fd, int wanted) noexcept {
+  pollfd p = {fd, static_cast<short>(wanted & POLLIN), 0};
+  return fd >= 0 && ::poll(&p, 1, 0) > 0 && (p.revents & wanted) != 0;
+}
+
+// The confirmation is the first that goes over a channel, before anybody else has its handle.
+Code send_confirmation(Channel* c, uint64_t id) noexcept {
+  ConstSpan span = {&kConfirmation, sizeof kConfirmation};
+  size_t done = 0;
+  Code code = c->enter(kPutSide, id);
+  if (code != kOk) return code;
+  code = c->put(&span, sizeof kConfirmation, Channel::Amount::kAll, true, kConfirmNs, &done);
+  c->leave(kPutSide);
+  return code;
+}
+
+// kWouldBlock: it has not come yet.
+Code receive_confirmation(Channel* c, uint64_t id) noexcept {
+  uint64_t word = 0;
+  Span span = {&word, sizeof word};
+  size_t done = 0;
+  Code code = c->enter(kGetSide, id);
+  if (code != kOk) return code;
+  code = c->get(&span, sizeof word, Channel::Amount::kTry, 0, &done);
+  c->leave(kGetSide);
+  return code == kOk && word != kConfirmation ? kCorrupt : code;
+}
+
+}  // namespace
+
+// Called by the listener's handshake, so that a stranger never gets as far as a channel.
+Code Mesh::judge(const void* by, const char* identity) noexcept {
+  const auto* mesh = static_cast<const Mesh*>(by);
+  const MeshIdentity& self = mesh->self_;
+  MeshIdentity who;
+  if (!who.read(identity) || !who.same_mesh(self) || who.id >= self.members || who.id == self.id) {
+    return fail(kIdentity, "here is member %u of %u of mesh \"%s\"; \"%s\" is none of the others", self.id,
+                self.members, self.name, Printable(identity).text);
+  }
+  if (who.id > self.id)
+    return fail(kIdentity, "here is member %u: member %u waits until it is connected to", self.id, who.id);
+  return kOk;
+}
+
+void Mesh::drop(uint64_t channel) noexcept {
+  Channel* c = channel != 0 ? Handles::channel(channel) : nullptr;
+  if (c != nullptr) context_->close_channel(c, channel);
+}
+
+// What tells of a member's end becomes part of the mesh's descriptor. Edges only: bytes that the caller does not get do
+// not keep us awake.
+void Mesh::watch(uint64_t channel) noexcept {
+  const Link* link = Handles::channel(channel)->link();
+  epoll_event event = {};
+  event.events = EPOLLIN | EPOLLET;
+  if (link->common_fd >= 0) epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, link->common_fd, &event);
+  event.events = EPOLLRDHUP | EPOLLET;
+  if (link->direct && link->fd[kGetSide] >= 0) epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, link->fd[kGetSide], &event);
+}
+
+void Mesh::replace_next(Member& m, uint64_t channel) noexcept {
+  drop(m.next);
+  m.next = channel;
+  m.next_confirmed = false;
+}
+
+void Mesh::install_next(Member& m) noexcept {
+  drop(m.channel.load(std::memory_order_relaxed));
+  m.accepted = m.next_accepted;
+  m.told = m.loss_told = false;
+  m.given.store(false, std::memory_order_relaxed);
+  m.ended.store(kOk, std::memory_order_release);
+  m.channel.store(m.next, std::memory_order_release);  // pairs with the load in channel_of
+  m.told_retries = m.retries;
+  m.next = 0;
+  m.next_confirmed = false;
+  m.retries = 0;
+  m.pause_ns = m.patience_ns = m.due_ns = 0;
+}
+
+// ----------------------------------------------------------------------------------------------------------- accepting
+
+// Of several connections of one member the newest counts: it has given up the others (M3).
+Code Mesh::accept_waiting() noexcept {
+  crowded_ = false;
+  Listener* listener = Handles::listener(listener_);
+  bool pending = false;
+  for (uint32_t i = 0; i < list_.count; ++i) pending |= members_[i].next != 0;
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    if (listener->point->fd >= 0 && !polls(listener->point->fd, POLLIN)) return kOk;
+    uint64_t id = 0;
+    Code code = context_->accept(listener, listener_, 0, &id);
+    if (code == kWouldBlock) return kOk;
+    if (code == kPool && pending) {
+      crowded_ = true;
+      return kOk;
+    }
+    if (code != kOk) return code;
+    MeshIdentity who;
+    bool known = who.read(Handles::channel(id)->link()->identity) && who.id < self_.id;
+    if (!known) {  // a backend that does not ask the judge
+      drop(id);
+      continue;
+    }
+    Member& m = members_[who.id];
+    replace_next(m, id);
+    m.next_accepted = true;
+    m.next_until_ns = now_ns() + kConfirmNs;
+    pending = true;
+  }
+  return kOk;
+}
+
+void Mesh::take_confirmations(int64_t now) noexcept {
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    Member& m = members_[i];
+    if (m.next == 0 || m.next_confirmed) continue;
+    Code code = receive_confirmation(Handles::channel(m.next), m.next);
+    if (code == kOk) {
+      m.next_confirmed = true;
+      watch(m.next);
+    } else if (code != kWouldBlock || now >= m.next_until_ns) {
+      replace_next(m, 0);
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------- looking
+// after
+
+// Enters neither side, which belong to the caller's threads, and eats no doorbell: the sleeper would miss it.
+Code Mesh::look_at(uint64_t id) noexcept {
+  Channel* c = Handles::channel(id);
+  if (c == nullptr || c->id() != id) return kClosed;  // the caller has closed it
+  Code code = c->over();
+  Link* link = c->link();
+  if (code == kOk && !link->direct) {
+    code = link->ops->progress(link);
+    // Still something: a timer of the link. Who asks it may eat a doorbell, and therefore rings again.
+    if (code == kOk && polls(link->common_fd, POLLIN)) {
+      code = link->ops->alive(link, kPutSide);
+      link->ops->interrupt(link);
+    }
+  }
+  if (code == kOk && link->direct) {
+    bool gone = polls(link->common_fd, POLLIN) || polls(link->fd[kGetSide], POLLHUP | POLLERR);
+    if (gone) code = kPeerDead;
+  }
+  // Pairs with the release in Channel::close. A peer that says so closes in good order.
+  bool closed = (link->inbox->getter.load(std::memory_order_acquire) & kClosedBit) != 0;
+  return closed && (code == kOk || code == kPeerDead) ? kClosed : code;
+}
+
+void Mesh::look_after_members() noexcept {
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    Member& m = members_[i];
+    uint64_t channel = m.channel.load(std::memory_order_relaxed);
+    if (i == self_.id || channel == 0 || m.ended.load(std::memory_order_relaxed) != kOk) continue;
+    Code code = look_at(channel);
+    if (code == kOk) continue;
+    m.ended.store(code, std::memory_order_release);
+    m.due_ns = 0;
+  }
+}
+
+// -----------------------------------------------------------------------------------------------------------
+// connecting
+
+Code Mesh::attempt(uint32_t id, int64_t timeout_ns, uint64_t* channel) noexcept {
+  Member& m = members_[id];
+  m.answered[0] = '\0';
+  Code code = context_->connect(list_.hosts[id].uri, params_, timeout_ns, channel);
+  if (code != kOk) return code;
+  Channel* c = Handles::channel(*channel);
+  MeshIdentity who;
+  const char* answered = c->link()->identity;
+  if (who.read(answered) && who.same_mesh(self_) && who.id == id) {
+    code = send_confirmation(c, *channel);
+  } else {
+    snprintf(m.answered, sizeof m.answered, "%s", answered[0] != '\0' ? answered : "(no name)");
+    code = kIdentity;
+  }
+  if (code != kOk) drop(*channel);
+  return code;
+}
+
+// At most one attempt, at whoever is due first.
+Code Mesh::connect_one(Deadline deadline) noexcept {
+  int64_t now = now_ns();
+  uint32_t first = list_.count;
+  for (uint32_t i = self_.id + 1; i < list_.count; ++i) {
+    const Member& m = members_[i];
+    if (waits_for(m) && m.due_ns <= now && (first == list_.count || m.due_ns < members_[first].due_ns)) first = i;
+  }
+  if (first == list_.count) return kOk;
+  Member& m = members_[first];
+  if (m.patience_ns == 0) m.patience_ns = kPatienceMinNs;
+  int64_t left = deadline.left(now);
+  int64_t timeout_ns = left < kPatienceMinNs ? kPatienceMinNs : left < m.patience_ns ? left : m.patience_ns;
+  uint64_t channel = 0;
+  Code code = attempt(first, timeout_ns, &channel);
+  if (code == kStopped) return code;
+  if (code == kOk) {
+    replace_next(m, channel);
+    m.next_accepted = false;
+    m.next_confirmed = true;
+    watch(channel);
+    m.trouble = kOk;
+    return kOk;
+  }
+  ++m.retries;
+  if (code == kTimeout) m.patience_ns = twice(m.patience_ns, kPatienceMinNs, kPatienceMaxNs);
+  m.pause_ns = twice(m.pause_ns, kPauseMinNs, kPauseMaxNs);
+  m.due_ns = now_ns() + m.pause_ns;
+  if (code != m.trouble) m.trouble_told = may_pass(code);
+  m.trouble = code;
+  return kOk;
+}
+
+Code Mesh::meet(Deadline deadline) noexcept {
+  look_after_members();  // first: the channels of the dead make room
+  Code code = accept_waiting();
+  if (code != kOk) return code;
+  take_confirmations(now_ns());
+  return connect_one(deadline);
+}
+
+}  // namespace rc

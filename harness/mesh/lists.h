@@ -1,0 +1,30 @@
+// Host lists of this machine for tests: addresses that nobody else has.
+#ifndef HARNESS_MESH_LISTS_H_
+#define HARNESS_MESH_LISTS_H_
+
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+namespace meshes {
+
+// Free ports that stay ours until it is destroyed; over shm: names.
+class Lists {
+ public:
+  Lists(const std::string& scheme, uint32_t members);
+  ~Lists();
+  Lists(const Lists&) = delete;
+  Lists& operator=(const Lists&) = delete;
+  const std::string& uri(uint32_t id) const { return uris_[id]; }
+  uint32_t members() const { return static_cast<uint32_t>(uris_.size()); }
+  std::string text() const;
+
+ private:
+  std::vector<std::string> uris_;
+  std::vector<int> held_;
+};
+
+}  // namespace meshes
+
+#endif  // HARNESS_MESH_LISTS_H_
