@@ -39,7 +39,7 @@ struct ChannelParams {
   Judge judge;  // of a listener
 };
 
-enum Side : uint32_t { kGetSide = 0, kPutSide = 1 };
+enum Side : uint32_t { kGetSide = 0, kPutSide = 1, kNoSide = 2 };
 
 // One WRITE into the peer's inbox.
 struct WorkRequest {
@@ -122,7 +122,8 @@ struct Backend {
   // In order, all or nothing, executed in order; n work requests are one doorbell. kWouldBlock: the queue is full. A
   // single copied request (a credit) always finds room.
   Code (*post)(Link*, const WorkRequest*, uint32_t n) noexcept;
-  // Lets arrived writes land and reaps completions; bounded. Called by that side, which looks afterwards. Once it says
+  // Lets arrived writes land and reaps completions; bounded. Called by that side, which looks afterwards, or by
+  // somebody else (kNoSide): both sides are to be woken then. Once it says
   // that the link is over, all that had arrived has landed. Why is said in
   // link->why before.
   Code (*progress)(Link*, Side) noexcept;

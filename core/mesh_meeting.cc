@@ -173,7 +173,7 @@ Code Mesh::look_at(uint64_t id) noexcept {
   Code code = c->over();
   Link* link = c->link();
   if (code == kOk && !link->direct) {
-    code = link->ops->progress(link);
+    code = link->ops->progress(link, kNoSide);
     // Still something: a timer of the link. Who asks it may eat a doorbell, and therefore rings again.
     if (code == kOk && polls(link->common_fd, POLLIN)) {
       code = link->ops->alive(link, kPutSide);

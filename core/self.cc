@@ -47,7 +47,7 @@ void no_unlisten(Context&, ListenPoint*) noexcept {}
 Code no_accept(Context&, ListenPoint*, Deadline, Link*) noexcept { return kUnsupported; }
 Code no_connect(Context&, const Uri&, const ChannelParams&, Deadline, Link*) noexcept { return kUnsupported; }
 Code no_post(Link*, const WorkRequest*, uint32_t) noexcept { return kUnsupported; }
-Code no_progress(Link*) noexcept { return kOk; }
+Code no_progress(Link*, Side) noexcept { return kOk; }
 bool delivered(Link*) noexcept { return true; }
 
 constexpr Backend kSelf = {"self",      sizeof(Link), 0,          no_listen,  no_point,

@@ -218,16 +218,13 @@ bool reap_receives(RdmaLink* link) noexcept {
   return some;
 }
 
-// Who looks: a side of the channel, which sees for itself, or the connection's end.
-enum class Self { kGetSide = rc::kGetSide, kPutSide = rc::kPutSide, kNeither };
-
 // The other side may sleep for what this look has taken away.
-void wake_sides(RdmaLink* link, Self self) noexcept {
+void wake_sides(RdmaLink* link, Side self) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
   bool getter = link->bells[kGetSide].must_ring(link->outbox->getter);
   bool putter = link->bells[kPutSide].must_ring(link->outbox->putter);
-  if (getter && self != Self::kGetSide) signal_fd(link->fd[kGetSide]);
-  if (putter && self != Self::kPutSide) signal_fd(link->fd[kPutSide]);
+  if (getter && self != kGetSide) signal_fd(link->fd[kGetSide]);
+  if (putter && self != kPutSide) signal_fd(link->fd[kPutSide]);
 }
 
 // What the peer's NIC has written since the last look. Whatever the words say, core checks.
@@ -239,7 +236,7 @@ void take_mail(RdmaLink* link) noexcept {
   mail.credit.deliver(inbox->credit);
 }
 
-void look(RdmaLink* link, Self self) noexcept {
+void look(RdmaLink* link, Side self) noexcept {
   bool sends = reap_sends(link);
   bool receives = reap_receives(link);
   take_mail(link);  // after the completions: what they announce is seen
@@ -260,7 +257,7 @@ void take_events(RdmaLink* link) noexcept {
       case RDMA_CM_EVENT_UNREACHABLE:
         // The queue pair goes to its error state, so that all that is under way completes.
         g_verbs.disconnect(link->e.id);
-        look(link, Self::kNeither);
+        look(link, kNoSide);
         break_link(link, kPeerDead, nullptr);
         break;
       case RDMA_CM_EVENT_DEVICE_REMOVAL:
@@ -310,7 +307,7 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
 Code rdma_progress(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
-  look(link, static_cast<Self>(side));
+  look(link, side);
   return state_of(link);
 }
 

@@ -21,7 +21,7 @@ class Sending {
 };
 
 // If another thread is at it, he lets everything land that we could, and wakes us if we sleep.
-void receive(TcpLink* link, Self self) noexcept {
+void receive(TcpLink* link, Side self) noexcept {
   if (link->receiving.load(std::memory_order_relaxed) || link->receiving.exchange(true, std::memory_order_acquire))
     return;
   receive_frames(link, self);
@@ -75,7 +75,7 @@ Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     send_queued(link);
     broken = link->broken;
   }
-  if (broken) receive(link, Self::kNeither);  // what the peer said last
+  if (broken) receive(link, kNoSide);  // what the peer said last
   return link_over(link);
 }
 
@@ -86,7 +86,7 @@ Code tcp_progress(Link* l, Side side) noexcept {
     Sending sending(link);
     if (link->queue.count() != 0) send_queued(link);
   }
-  receive(link, static_cast<Self>(side));
+  receive(link, side);
   return link_over(link);
 }
 

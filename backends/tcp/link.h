@@ -115,8 +115,7 @@ void stop_watching_room(TcpLink* link) noexcept;
 void check_silence(TcpLink* link, int64_t now) noexcept;
 // Applies what has come, a bounded amount of it, and wakes whom it is for unless that is `self`, the side that calls.
 // Under `receiving`.
-enum class Self { kGetSide = rc::kGetSide, kPutSide = rc::kPutSide, kNeither };
-void receive_frames(TcpLink* link, Self self) noexcept;
+void receive_frames(TcpLink* link, Side self) noexcept;
 void kick(TcpLink* link, Side side) noexcept;
 
 }  // namespace rc

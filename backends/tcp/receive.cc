@@ -163,18 +163,18 @@ void answer(TcpLink* link, bool flushes) noexcept {
 }
 
 // Wakes who sleeps for what has been applied, if he does not do this himself.
-void tell(TcpLink* link, uint32_t news, Self self) noexcept {
+void tell(TcpLink* link, uint32_t news, Side self) noexcept {
   if ((news & (kForGetter | kForPutter)) == 0) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
   bool getter = (news & kForGetter) != 0 && link->own_bells[kGetSide].must_ring(link->outbox->getter);
   bool putter = (news & kForPutter) != 0 && link->own_bells[kPutSide].must_ring(link->outbox->putter);
-  if (getter && self != Self::kGetSide) kick(link, kGetSide);
-  if (putter && self != Self::kPutSide) kick(link, kPutSide);
+  if (getter && self != kGetSide) kick(link, kGetSide);
+  if (putter && self != kPutSide) kick(link, kPutSide);
 }
 
 }  // namespace
 
-void receive_frames(TcpLink* link, Self self) noexcept {
+void receive_frames(TcpLink* link, Side self) noexcept {
   uint64_t flushes = link->flushes;
   uint32_t news = 0;
   for (int i = 0; i < kReceivesMost; ++i) {
