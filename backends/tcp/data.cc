@@ -47,7 +47,7 @@ void ask_for_credit(TcpLink* link) noexcept {
   if (link->wanting.load(std::memory_order_relaxed)) return;
   uint64_t under_way =
       link->outbox->line.tail.load(std::memory_order_relaxed) - link->inbox->credit.load(std::memory_order_relaxed);
-  if (under_way > link->ring_bytes / 2 + link->ring_bytes / kHeldShare) return;
+  if (under_way == 0 || under_way > link->ring_bytes / 2 + link->ring_bytes / kHeldShare) return;
   Sending sending(link);
   link->wanting.store(true, std::memory_order_relaxed);
   link->queue.control(Frame::kWant, 0);
