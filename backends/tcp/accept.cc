@@ -73,6 +73,7 @@ Code take_client(TcpPoint* point) noexcept {
   memset(&h->ask, 0, sizeof h->ask);
   read_host(address, h->host);
   h->until_ns = now_ns() + kHandshakeNs;
+  RC_STEP("accept: taken");
   if (watch(point->fd, fd)) return kOk;
   Code code = fail_errno(kSystem, "watching a client", errno);
   refuse(point, h, code);

@@ -70,6 +70,7 @@ void linger(TcpLink* link) noexcept {
     if (link->queue.count() == 0 && !ended) {
       shutdown(link->socket, SHUT_WR);
       ended = true;
+      RC_STEP("close: end of stream");
     }
     bool comes = drain(link);
     if (link->broken || (ended && (!comes || arrived(link->socket, near)))) return;

@@ -11,6 +11,7 @@
 
 #include "backends/tcp/link.h"
 #include "core/deadline.h"
+#include "core/step.h"
 
 namespace rc {
 namespace {
@@ -60,11 +61,13 @@ void send_queued(TcpLink* link) noexcept {
     msghdr message = {};
     message.msg_iov = pieces;
     message.msg_iovlen = static_cast<size_t>(link->queue.gather(pieces, &bytes));
+    RC_STEP("send: before");
     ssize_t n = sendmsg(link->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) break;
     if (n < 0) give_up_sending(link);
     if (n > 0) link->queue.sent(static_cast<size_t>(n));
+    RC_STEP("send: sent");
     if (n != static_cast<ssize_t>(bytes)) break;
   }
   if (link->broken) link->queue.clear();

@@ -47,6 +47,10 @@ const char* opened(const char* path) {
   return t_hooks != nullptr && t_hooks->opens != nullptr ? t_hooks->opens(path) : path;
 }
 
+const msghdr* sent(const msghdr* message) {
+  return t_hooks != nullptr && t_hooks->sends != nullptr ? t_hooks->sends(message) : message;
+}
+
 }  // namespace
 
 void watch_this_thread(const Hooks* hooks) { t_hooks = hooks; }
@@ -96,7 +100,7 @@ WRAP_AS(ssize_t, __recv_chk, "recv", -1, (int fd, void* to, size_t n, size_t siz
 WRAP(ssize_t, recvmsg, -1, (int fd, msghdr* m, int flags), (fd, m, flags))
 WRAP(int, sched_yield, -1, (), ())
 WRAP(ssize_t, send, -1, (int fd, const void* from, size_t n, int flags), (fd, from, n, flags))
-WRAP(ssize_t, sendmsg, -1, (int fd, const msghdr* m, int flags), (fd, m, flags))
+WRAP(ssize_t, sendmsg, -1, (int fd, const msghdr* m, int flags), (fd, failpoint::sent(m), flags))
 WRAP(int, setsockopt, -1, (int fd, int level, int name, const void* value, socklen_t n), (fd, level, name, value, n))
 WRAP(int, shutdown, -1, (int fd, int how), (fd, how))
 WRAP(int, socket, -1, (int domain, int type, int protocol), (domain, type, protocol))
