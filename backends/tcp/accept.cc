@@ -73,6 +73,7 @@ Code take_client(TcpPoint* point) noexcept {
   memset(&h->ask, 0, sizeof h->ask);
   read_host(address, h->host);
   h->until_ns = now_ns() + kHandshakeNs;
+  RC_STEP("accept: taken");
   if (watch(point->fd, fd)) return kOk;
   Code code = fail_errno(kSystem, "watching a client", errno);
   refuse(point, h, code);
@@ -155,11 +156,12 @@ Code listen_at(const TcpAddress& address, const TcpTarget& target, Uri* uri, int
   if (s < 0) return fail_errno(kSystem, "socket for a listener", errno);
   // The port is free at once when its last listener has gone, although connections of its time still fade.
   int on = 1;
-  setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   TcpAddress bound = address;
   Code code = kOk;
-  if (bind(s, &address.sa, address.bytes) != 0 || listen(s, kBacklog) != 0 ||
-      getsockname(s, &bound.sa, &bound.bytes) != 0) {
+  if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
+    code = fail_errno(kSystem, "SO_REUSEADDR for a listener", errno);
+  } else if (bind(s, &address.sa, address.bytes) != 0 || listen(s, kBacklog) != 0 ||
+             getsockname(s, &bound.sa, &bound.bytes) != 0) {
     code = say_why_not(*uri, target, errno);
   } else if (target.port == 0) {
     code = tell_port(uri, ntohs(bound.sa.sa_family == AF_INET ? bound.v4.sin_port : bound.v6.sin6_port));

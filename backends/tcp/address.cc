@@ -1,6 +1,7 @@
 #include "backends/tcp/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,8 @@ Code resolve(const Uri& uri, const TcpTarget& target, TcpAddresses* addresses) n
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   int error = getaddrinfo(target.host, nullptr, &hints, &found);
+  if (error == EAI_SYSTEM) return fail_errno(kSystem, "looking up a host", errno);
+  if (error == EAI_MEMORY) return fail_errno(kNoMemory, "looking up a host", ENOMEM);
   if (error != 0) {
     return fail(kNoHost, "%s: looking up the host \"%s\": %s; check the name and the resolver", uri.text, target.host,
                 gai_strerror(error));

@@ -43,7 +43,7 @@ bool drain(TcpLink* link) noexcept {
 // machine it is enough to have sent it.
 bool arrived(int socket, bool near) noexcept {
   int bytes = 0;
-  return ioctl(socket, near ? SIOCOUTQNSD : SIOCOUTQ, &bytes) != 0 || bytes == 0;
+  return ioctl(socket, near ? SIOCOUTQNSD : SIOCOUTQ, &bytes) == 0 && bytes == 0;
 }
 
 // Both ends are on this machine, where nothing that was sent gets lost on the way.
@@ -70,6 +70,7 @@ void linger(TcpLink* link) noexcept {
     if (link->queue.count() == 0 && !ended) {
       shutdown(link->socket, SHUT_WR);
       ended = true;
+      RC_STEP("close: end of stream");
     }
     bool comes = drain(link);
     if (link->broken || (ended && (!comes || arrived(link->socket, near)))) return;

@@ -141,6 +141,7 @@ Code shake_hands(Context& context, const ChannelParams& params, const TcpOptions
                 static_cast<unsigned long long>(go.ring_bytes), static_cast<unsigned long long>(params.ring_bytes),
                 static_cast<unsigned long long>(params.ring_bytes_max));
   }
+  RC_STEP("connect: let in");
   code = open_link(link, fd, options, go.ring_bytes);
   if (code == kOk) memcpy(link->identity, go.identity, sizeof link->identity);
   return code;
@@ -157,6 +158,7 @@ Code find_listener(Context& context, const Uri& uri, const TcpTarget& target, co
     int fd = -1;
     code = dial(context, uri, addresses, deadline, &fd);
     if (code != kOk) return code;
+    RC_STEP("connect: dialled");
     code = shake_hands(context, params, target.options, deadline, fd, link);
     if (code == kOk) return kOk;
     close(fd);

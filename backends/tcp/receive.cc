@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "backends/tcp/link.h"
+#include "core/step.h"
 
 namespace rc {
 namespace {
@@ -156,6 +157,7 @@ bool receive_once(TcpLink* link, uint32_t* news) noexcept {
 
 void answer(TcpLink* link, bool flushes) noexcept {
   pthread_mutex_lock(&link->sending);
+  RC_STEP("receive: before the answer");
   if (flushes) link->queue.control(Frame::kFlushed, link->flushes);
   if (link->peer_wants.load(std::memory_order_relaxed)) release_credit(link);
   send_queued(link);
@@ -180,6 +182,7 @@ void receive_frames(TcpLink* link, Side self) noexcept {
   for (int i = 0; i < kReceivesMost; ++i) {
     if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &news)) break;
   }
+  if (news != 0) RC_STEP("receive: applied");
   if (link->flushes != flushes || (news & kWantsCredit) != 0) answer(link, link->flushes != flushes);
   tell(link, news, self);
 }

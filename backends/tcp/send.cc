@@ -11,6 +11,7 @@
 
 #include "backends/tcp/link.h"
 #include "core/deadline.h"
+#include "core/step.h"
 
 namespace rc {
 namespace {
@@ -38,6 +39,13 @@ void start_timer(TcpLink* link, int64_t now) noexcept {
     link->timer_due_ns.store(at, std::memory_order_relaxed);
 }
 
+// Nothing goes out any more. What the peer had sent before is still there to be applied, and says why; behind it the
+// receiving half now finds the end of the stream, also if the system has kept the error to the one who sends.
+void give_up_sending(TcpLink* link) noexcept {
+  link->broken = true;
+  shutdown(link->socket, SHUT_RDWR);
+}
+
 // Something is under way that the peer's machine should have acknowledged. A peer that does not read is not silent: its
 // machine answers the probes of the closed window.
 bool waits_for_acknowledgement(const tcp_info& info) noexcept {
@@ -53,14 +61,15 @@ void send_queued(TcpLink* link) noexcept {
     msghdr message = {};
     message.msg_iov = pieces;
     message.msg_iovlen = static_cast<size_t>(link->queue.gather(pieces, &bytes));
+    RC_STEP("send: before");
     ssize_t n = sendmsg(link->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) break;
-    if (n < 0) link->broken = true;
+    if (n < 0) give_up_sending(link);
     if (n > 0) link->queue.sent(static_cast<size_t>(n));
+    RC_STEP("send: sent");
     if (n != static_cast<ssize_t>(bytes)) break;
   }
-  // The peer is gone. What it had sent before is still there to be applied, and says why: the receiving half ends us.
   if (link->broken) link->queue.clear();
   uint32_t left = link->queue.count();
   link->queued.store(left, std::memory_order_relaxed);
@@ -88,7 +97,7 @@ void check_silence(TcpLink* link, int64_t now) noexcept {
   link->timer_due_ns.store(0, std::memory_order_relaxed);
   tcp_info info = {};
   socklen_t bytes = sizeof info;
-  if (getsockopt(link->socket, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return;
+  if (getsockopt(link->socket, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return start_timer(link, now);
   if (!waits_for_acknowledgement(info)) {
     link->silent_since_ns = 0;
     if (link->queue.count() == 0 && info.tcpi_notsent_bytes == 0) return;  // the next post starts the timer again

@@ -7,9 +7,10 @@ import sys
 
 # They touch only what they are given, or ask what cannot fail.
 NO_FAILURE = set("""
-    abort clock_gettime getegid geteuid getgid getpid getuid getrlimit memchr memcmp memcpy memmove memset pthread_mutex_lock
-    pthread_mutex_unlock snprintf strcat strchr strcmp strcpy strcspn strerror_r strlen strncat strncmp strncpy strnlen
-    strrchr strspn strstr strtoull vsnprintf
+    abort clock_gettime freeaddrinfo gai_strerror getegid geteuid getgid getpid getuid getrlimit inet_pton memchr memcmp
+    memcpy memmove memset pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock snprintf strcat
+    strchr strcmp strcpy strcspn strerror_r strlen strncat strncmp strncpy strnlen strrchr strspn strstr strtoul strtoull
+    vsnprintf
 """.split())
 COMPILERS_OWN = re.compile("_GLOBAL_OFFSET_TABLE_|__(stack_chk_fail|tls_get_addr|errno_location|[at]san_.*|ubsan_.*|gcov_.*)$")
 

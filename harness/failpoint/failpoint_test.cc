@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "harness/failpoint/fault.h"
 #include "harness/failpoint/manual.h"
@@ -48,7 +50,7 @@ TEST_P(EverySingleCall, FailsOnce) {
   ASSERT_TRUE(plain.problems.empty());
   int plays = 0, faults = 0;
   for (auto& [call, count] : plain.calls) {
-    for (int error : plausible_errors(call)) {
+    for (int error : plausible_errors(call, GetParam().tcp)) {
       // A fault changes what comes after it: go on until it finds no call any more. A few calls more or fewer are
       // timing.
       for (uint32_t nth = 1; nth <= 2 * count + 4; ++nth) {
@@ -71,6 +73,61 @@ TEST_P(EverySingleCall, FailsOnce) {
 
 INSTANTIATE_TEST_SUITE_P(, EverySingleCall, testing::ValuesIn(all_scenarios()),
                          [](const testing::TestParamInfo<Scenario>& i) { return i.param.name; });
+
+// What the system says of a call that opens a connection is what the caller is told. Calls count from rc_open on.
+struct Exact {
+  const char* scenario;
+  const char* call;
+  int error;
+  int32_t code;
+  uint32_t nth = 1;
+};
+
+TEST(ExactCodes, OfTcp) {
+  const std::vector<Exact> all = {
+      {"TcpNearListens", "socket", EMFILE, RC_E_NO_DESCRIPTORS},
+      {"TcpNearListens", "socket", EACCES, RC_E_NO_PERMISSION},
+      {"TcpNearListens", "setsockopt", ENOMEM, RC_E_NO_MEMORY},
+      {"TcpNearListens", "bind", EADDRINUSE, RC_E_NAME_IN_USE},
+      {"TcpNearListens", "bind", EADDRNOTAVAIL, RC_E_UNREACHABLE},
+      {"TcpNearListens", "bind", EACCES, RC_E_NO_PERMISSION},
+      {"TcpNearListens", "listen", EADDRINUSE, RC_E_NAME_IN_USE},
+      {"TcpNearListens", "getsockname", ENOBUFS, RC_E_SYSTEM},
+      {"TcpNearListens", "epoll_create1", EMFILE, RC_E_NO_DESCRIPTORS},
+      {"TcpNearListens", "epoll_ctl", ENOSPC, RC_E_NO_SPACE},
+      {"TcpNearListens", "accept4", EMFILE, RC_E_NO_DESCRIPTORS},
+      {"TcpNearListens", "accept4", ENOMEM, RC_E_NO_MEMORY},
+      {"TcpNearListens", "timerfd_create", ENFILE, RC_E_NO_DESCRIPTORS},
+      {"TcpNearListens", "epoll_create1", ENOMEM, RC_E_NO_MEMORY, 2},
+      {"TcpNearConnects", "socket", EMFILE, RC_E_NO_DESCRIPTORS},
+      {"TcpNearConnects", "socket", EAFNOSUPPORT, RC_OK},
+      {"TcpNearConnects", "connect", EACCES, RC_E_NO_PERMISSION},
+      {"TcpNearConnects", "connect", EAGAIN, RC_E_SYSTEM},
+      {"TcpNearConnects", "connect", ECONNREFUSED, RC_OK},
+      {"TcpNearConnects", "connect", ENETUNREACH, RC_OK},
+      {"TcpNearConnects", "send", ENOMEM, RC_E_NO_MEMORY},
+      {"TcpNearConnects", "setsockopt", ENOPROTOOPT, RC_E_SYSTEM},
+      {"TcpNearConnects", "epoll_create1", EMFILE, RC_E_NO_DESCRIPTORS},
+      {"TcpNearConnects", "timerfd_create", ENOMEM, RC_E_NO_MEMORY},
+      {"TcpNearConnects", "sendmsg", EPIPE, RC_E_PEER_DEAD},
+      {"TcpNameNearListens", "getaddrinfo", EAI_NONAME, RC_E_NO_HOST},
+      {"TcpNameNearListens", "getaddrinfo", EAI_MEMORY, RC_E_NO_MEMORY},
+      {"TcpNameNearConnects", "getaddrinfo", EAI_AGAIN, RC_E_NO_HOST},
+      {"TcpNameNearConnects", "getaddrinfo", EAI_SYSTEM, RC_E_NO_DESCRIPTORS},
+  };
+  std::map<std::string, Scenario> scenarios;
+  for (const Scenario& s : tcp_scenarios()) scenarios[s.name] = s;
+  for (const Exact& e : all) {
+    if (scenarios.count(e.scenario) == 0) continue;  // names cannot be looked up here
+    alarm(kWatchdogS);
+    Fault fault = {e.call, e.nth, e.error, false};
+    Verdict v = play(scenarios[e.scenario], fault);
+    EXPECT_TRUE(v.happened) << e.scenario << ": " << fault.text();
+    EXPECT_STREQ(rc_code_name(e.code), rc_code_name(v.code)) << e.scenario << ": " << fault.text();
+    for (const std::string& p : v.problems) ADD_FAILURE() << e.scenario << ": " << fault.text() << ": " << p;
+  }
+  alarm(0);
+}
 
 TEST(ManualOfCodes, IsReadFromTheHeader) {
   const Manual& manual = Manual::shipped();

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fmt/format.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,11 @@ const std::map<std::string, std::vector<int>>& table() {
       {"fstat", {ENOMEM, EACCES}},
       {"fstatfs", {EINTR, ENOMEM, EACCES}},
       {"ftruncate", {EINTR, EPERM, EFBIG, ENOSPC}},
+      {"getaddrinfo", {EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NONAME, EAI_SYSTEM}},
+      {"getpeername", {ENOBUFS, ENOTCONN}},
+      {"getsockname", {ENOBUFS}},
       {"getsockopt", {EPERM, ENOMEM}},
+      {"ioctl", {ENOMEM}},
       {"listen", {EACCES, EADDRINUSE}},
       {"lstat", {EACCES, ENOMEM}},
       {"madvise", {ENOMEM, EINVAL, EPERM}},
@@ -42,11 +47,29 @@ const std::map<std::string, std::vector<int>>& table() {
       {"recvmsg", {EINTR, EAGAIN, ENOMEM}},
       {"send", {EINTR, ENOMEM, ENOBUFS}},
       {"sendmsg", {EINTR, EAGAIN, ENOMEM, ENOBUFS, EPERM, EMFILE, ETOOMANYREFS}},
+      {"setsockopt", {ENOMEM, EPERM, ENOPROTOOPT}},
       {"socket", {EMFILE, ENFILE, ENOMEM, EACCES, EPERM}},
       {"socketpair", {EMFILE, ENFILE, ENOMEM, EPERM}},
       {"syscall", {ENOSYS, EPERM, ENOMEM}},
+      {"timerfd_create", {EMFILE, ENFILE, ENOMEM, ENODEV}},
+      {"timerfd_settime", {ENOMEM}},
       {"unlink", {EACCES, EPERM}},
       {"write", {EINTR}},
+  };
+  return errors;
+}
+
+// Where sockets of tcp say something else: no descriptors travel over them, and a connection may end.
+const std::map<std::string, std::vector<int>>& tcp_table() {
+  static const std::map<std::string, std::vector<int>> errors = {
+      {"accept4", {EINTR, EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS, EPERM, ECONNABORTED, EPROTO, EHOSTUNREACH}},
+      {"bind", {EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOMEM}},
+      {"connect", {EINTR, EAGAIN, EACCES, ENOMEM, ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL}},
+      {"recv", {EINTR, EAGAIN, ENOMEM, ECONNRESET, ETIMEDOUT}},
+      {"recvmsg", {EINTR, EAGAIN, ENOMEM, ECONNRESET, ETIMEDOUT}},
+      {"send", {EINTR, ENOMEM, ENOBUFS, EPIPE}},
+      {"sendmsg", {EINTR, EAGAIN, ENOMEM, ENOBUFS, EPIPE, ETIMEDOUT}},
+      {"socket", {EMFILE, ENFILE, ENOMEM, EACCES, EAFNOSUPPORT}},
   };
   return errors;
 }
@@ -72,13 +95,19 @@ constexpr Hooks kHooks = {before, after};
 
 }  // namespace
 
-const std::vector<int>& plausible_errors(const std::string& call) {
+const std::vector<int>& plausible_errors(const std::string& call, bool tcp) {
   static const std::vector<int> none;
+  auto special = tcp_table().find(call);
+  if (tcp && special != tcp_table().end()) return special->second;
   auto found = table().find(call);
   return found == table().end() ? none : found->second;
 }
 
-const char* error_name(int error) { return strerrorname_np(error); }
+const char* error_name(int error) { return error > 0 ? strerrorname_np(error) : gai_strerror(error); }
+
+bool Fault::ends_connection() const {
+  return error == ECONNRESET || error == EPIPE || (error == ETIMEDOUT && call != "connect");
+}
 
 std::string Fault::text() const {
   if (call.empty()) return "no fault";

@@ -17,10 +17,12 @@ struct Fault {
   bool from_then_on = false;  // not this one only, but all later ones too
 
   std::string text() const;
+  bool ends_connection() const;  // the kernel says that there is no connection any more
 };
 
-// The errors that a call may end with although its arguments are right. Empty: it cannot fail so.
-const std::vector<int>& plausible_errors(const std::string& call);
+// The errors that a call may end with although its arguments are right; EAI_ codes are negative. Empty: it cannot fail
+// so. tcp: its sockets are TCP's.
+const std::vector<int>& plausible_errors(const std::string& call, bool tcp = false);
 const char* error_name(int error);
 
 // While it lives, calls of the library on the thread that made it are counted, and the fault happens. One at a time.

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fmt/format.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "harness/conformance/tcp_uri.h"
 #include "harness/failpoint/manual.h"
 #include "harness/soak/stamp.h"
 
@@ -42,6 +44,7 @@ void leave_stale_socket(const std::string& path) {
 struct Attempt {
   const Scenario& scenario;
   bool faulty;                                      // short deadlines where the other end may be lost
+  bool cut;                                         // the fault says that the connection has ended, so it may
   std::atomic<bool> near_done{false};               // the far end need not wait for it any more
   std::atomic<bool> there[2] = {{false}, {false}};  // near, far: has a channel and has not begun to close it
 };
@@ -105,7 +108,8 @@ class EndOfScene {
 
   // A call of the exchange. The other end does its half of it until it fails or is done.
   bool step(const char* function, int32_t code) {
-    if (code <= -200 && code > -300 && attempt_.there[near_ ? 1 : 0]) {
+    bool may_be_over = attempt_.cut && code == RC_E_PEER_DEAD;
+    if (code <= -200 && code > -300 && attempt_.there[near_ ? 1 : 0] && !may_be_over) {
       account.complain(fmt::format("{} returned {}, but the other end is alive and has not closed: {}", function,
                                    rc_code_name(code), rc_reason()));
     }
@@ -212,16 +216,17 @@ rc_config config_of(const Scenario& s) {
   // Just enough: whatever is not given back is missed at once.
   c.channels_max = s.one_context ? 2 : 1;
   c.listeners_max = 1;
-  c.rings_max = s.one_context ? 2 : 1;
+  c.rings_max = s.one_context || s.tcp ? 2 : 1;
   c.ring_bytes = kRingBytes;
   return c;
 }
 
-// One attempt, on this thread and another. may_fail: the near end, and so the far one.
-void attempt(const Scenario& s, rc_ctx near, rc_ctx far, bool faulty, bool may_fail, Faulty& faults,
-             std::vector<std::string>* problems) {
+// One attempt, on this thread and another; with a fault the near end may fail, and so the far one.
+void attempt(const Scenario& s, rc_ctx near, rc_ctx far, const Fault* fault, Faulty& faults, Verdict* verdict) {
   if (s.stale_socket) leave_stale_socket(s.uri.substr(strlen("shm:")));
-  Attempt a{s, may_fail};
+  bool faulty = fault != nullptr, may_fail = faulty && fault->error != EINTR;  // an interrupted call is repeated
+  std::vector<std::string>* problems = &verdict->problems;
+  Attempt a{s, may_fail, faulty && fault->ends_connection()};
   EndOfScene far_end(a, false, far), near_end(a, true, near);
   std::thread thread([&] { far_end.play(); });
   if (faulty) faults.resume();
@@ -236,6 +241,7 @@ void attempt(const Scenario& s, rc_ctx near, rc_ctx far, bool faulty, bool may_f
   if (!may_fail && f.failed()) problems->push_back(when + "far end: " + f.failure());
   if (may_fail && !n.failed() && f.failed())
     problems->push_back("the near end had no error, but the far end: " + f.failure());
+  if (faulty) verdict->code = n.code();
   if (s.stale_socket) unlink(s.uri.c_str() + strlen("shm:"));
 }
 
@@ -244,17 +250,36 @@ void attempt(const Scenario& s, rc_ctx near, rc_ctx far, bool faulty, bool may_f
 bool Account::note(const char* function, int32_t code) {
   std::string complaint = Manual::shipped().complaint(function, code);
   if (!complaint.empty()) complain(complaint);
-  if (code != RC_OK && failure_.empty())
+  if (code != RC_OK && failure_.empty()) {
+    code_ = code;
     failure_ = fmt::format("{}: {}: {}", function, rc_code_name(code), rc_reason());
+  }
   return code == RC_OK;
 }
 
 std::vector<Scenario> all_scenarios() {
   std::string name = "shm:fail-" + random_text(), path = "shm:/tmp/fail-" + random_text(),
               loop = "loop:fail-" + random_text();
-  return {{"ShmNearListens", name, true, false, false},  {"ShmNearConnects", name, false, false, false},
-          {"PathNearListens", path, true, false, false}, {"StalePathNearListens", path, true, false, true},
-          {"LoopNearListens", loop, true, true, false},  {"LoopNearConnects", loop, false, true, false}};
+  std::vector<Scenario> all = {
+      {"ShmNearListens", name, true, false, false},  {"ShmNearConnects", name, false, false, false},
+      {"PathNearListens", path, true, false, false}, {"StalePathNearListens", path, true, false, true},
+      {"LoopNearListens", loop, true, true, false},  {"LoopNearConnects", loop, false, true, false}};
+  for (const Scenario& s : tcp_scenarios()) all.push_back(s);
+  return all;
+}
+
+// By number, and by name where names can be looked up.
+std::vector<Scenario> tcp_scenarios() {
+  std::string number = conformance::unique_tcp_uri("127.0.0.1"),
+              name = "tcp://localhost" + number.substr(number.rfind(':'));
+  std::vector<Scenario> all = {{"TcpNearListens", number, true, false, false, true},
+                               {"TcpNearConnects", number, false, false, false, true}};
+  addrinfo* found = nullptr;
+  if (getaddrinfo("localhost", nullptr, nullptr, &found) != 0) return all;
+  freeaddrinfo(found);
+  all.push_back({"TcpNameNearListens", name, true, false, false, true});
+  all.push_back({"TcpNameNearConnects", name, false, false, false, true});
+  return all;
 }
 
 int count_descriptors() {
@@ -292,9 +317,8 @@ Verdict play(const Scenario& s, const Fault& fault) {
     } else {
       opening.note("rc_open", rc_open(&config, &far));
     }
-    bool may_fail = fault.error != EINTR;  // an interrupted call is repeated
-    attempt(s, near, far, true, may_fail, faults, &v.problems);
-    attempt(s, near, far, false, false, faults, &v.problems);
+    attempt(s, near, far, &fault, faults, &v);
+    attempt(s, near, far, nullptr, faults, &v);
     faults.resume();
     opening.note("rc_close", rc_close(near));
     faults.pause();

@@ -22,12 +22,14 @@ struct Scenario {
   bool near_listens;
   bool one_context;   // both ends must belong to one context: loop
   bool stale_socket;  // a socket file that nobody listens behind is in the way
+  bool tcp = false;
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Scenario& s) { return out << s.name; }
 
 // All scenarios, with names that nobody uses.
 std::vector<Scenario> all_scenarios();
+std::vector<Scenario> tcp_scenarios();
 
 // What one end did: the codes it got, and what must not be.
 class Account {
@@ -37,10 +39,12 @@ class Account {
   void complain(const std::string& what) { complaints_.push_back(what); }
   bool failed() const { return !failure_.empty(); }
   const std::string& failure() const { return failure_; }  // the first call that failed
+  int32_t code() const { return code_; }                   // and its code
   const std::vector<std::string>& complaints() const { return complaints_; }
 
  private:
   std::string failure_;
+  int32_t code_ = 0;
   std::vector<std::string> complaints_;
 };
 
@@ -48,6 +52,7 @@ struct Verdict {
   bool happened = false;  // the fault
   std::map<std::string, uint32_t> calls;
   std::vector<std::string> problems;
+  int32_t code = 0;  // of the near end's first call that failed
 };
 
 // Opens contexts, and lets both ends meet, exchange and part; the near end with this fault. Then once more in the same

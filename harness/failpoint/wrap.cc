@@ -1,6 +1,7 @@
 #include "harness/failpoint/wrap.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <time.h>
 
@@ -45,6 +47,10 @@ const char* opened(const char* path) {
   return t_hooks != nullptr && t_hooks->opens != nullptr ? t_hooks->opens(path) : path;
 }
 
+const msghdr* sent(const msghdr* message) {
+  return t_hooks != nullptr && t_hooks->sends != nullptr ? t_hooks->sends(message) : message;
+}
+
 }  // namespace
 
 void watch_this_thread(const Hooks* hooks) { t_hooks = hooks; }
@@ -71,6 +77,8 @@ WRAP(int, flock, -1, (int fd, int op), (fd, op))
 WRAP(int, fstat, -1, (int fd, struct stat* st), (fd, st))
 WRAP(int, fstatfs, -1, (int fd, struct statfs* fs), (fd, fs))
 WRAP(int, ftruncate, -1, (int fd, off_t n), (fd, n))
+WRAP(int, getpeername, -1, (int fd, sockaddr* sa, socklen_t* n), (fd, sa, n))
+WRAP(int, getsockname, -1, (int fd, sockaddr* sa, socklen_t* n), (fd, sa, n))
 WRAP(int, getsockopt, -1, (int fd, int level, int name, void* value, socklen_t* n), (fd, level, name, value, n))
 WRAP(int, listen, -1, (int fd, int n), (fd, n))
 WRAP(int, lstat, -1, (const char* path, struct stat* st), (path, st))
@@ -92,10 +100,13 @@ WRAP_AS(ssize_t, __recv_chk, "recv", -1, (int fd, void* to, size_t n, size_t siz
 WRAP(ssize_t, recvmsg, -1, (int fd, msghdr* m, int flags), (fd, m, flags))
 WRAP(int, sched_yield, -1, (), ())
 WRAP(ssize_t, send, -1, (int fd, const void* from, size_t n, int flags), (fd, from, n, flags))
-WRAP(ssize_t, sendmsg, -1, (int fd, const msghdr* m, int flags), (fd, m, flags))
+WRAP(ssize_t, sendmsg, -1, (int fd, const msghdr* m, int flags), (fd, failpoint::sent(m), flags))
+WRAP(int, setsockopt, -1, (int fd, int level, int name, const void* value, socklen_t n), (fd, level, name, value, n))
 WRAP(int, shutdown, -1, (int fd, int how), (fd, how))
 WRAP(int, socket, -1, (int domain, int type, int protocol), (domain, type, protocol))
 WRAP(int, socketpair, -1, (int domain, int type, int protocol, int* pair), (domain, type, protocol, pair))
+WRAP(int, timerfd_create, -1, (int clock, int flags), (clock, flags))
+WRAP(int, timerfd_settime, -1, (int fd, int flags, const itimerspec* to, itimerspec* was), (fd, flags, to, was))
 WRAP(int, unlink, -1, (const char* path), (path))
 WRAP(ssize_t, write, -1, (int fd, const void* from, size_t n), (fd, from, n))
 
@@ -122,6 +133,17 @@ extern "C" int __wrap_posix_fallocate(int fd, off_t at, off_t n) {
   return result;
 }
 
+// getaddrinfo returns an EAI_ code. Of these only EAI_SYSTEM comes with an errno.
+extern "C" int __real_getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found);
+extern "C" int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
+  int error = failpoint::before("getaddrinfo");
+  if (error == EAI_SYSTEM) errno = EMFILE;
+  if (error != 0) return error;
+  int result = __real_getaddrinfo(host, service, hints, found);
+  failpoint::after("getaddrinfo");
+  return result;
+}
+
 // Those with variable arguments: at most one, or six, of them, all words.
 extern "C" int __real_open(const char* path, int flags, ...);
 extern "C" int __wrap_open(const char* path, int flags, ...) {
@@ -139,6 +161,15 @@ extern "C" int __wrap_fcntl(int fd, int command, ...) {
   long argument = va_arg(args, long);
   va_end(args);
   return through<int>("fcntl", -1, [&] { return __real_fcntl(fd, command, argument); });
+}
+
+extern "C" int __real_ioctl(int fd, unsigned long request, ...);
+extern "C" int __wrap_ioctl(int fd, unsigned long request, ...) {
+  va_list args;
+  va_start(args, request);
+  void* argument = va_arg(args, void*);
+  va_end(args);
+  return through<int>("ioctl", -1, [&] { return __real_ioctl(fd, request, argument); });
 }
 
 extern "C" long __real_syscall(long number, ...);

@@ -2,13 +2,16 @@
 #ifndef HARNESS_FAILPOINT_WRAP_H_
 #define HARNESS_FAILPOINT_WRAP_H_
 
+#include <sys/socket.h>
+
 namespace failpoint {
 
 // Called around the library's calls on threads that asked for it.
 struct Hooks {
   int (*before)(const char* call);  // 0 lets the call happen, else the errno it shall fail with
   void (*after)(const char* call);
-  const char* (*opens)(const char* path) = nullptr;  // the file that open shall really open
+  const char* (*opens)(const char* path) = nullptr;         // the file that open shall really open
+  const msghdr* (*sends)(const msghdr* message) = nullptr;  // what sendmsg shall really send
 };
 
 // From now on, for the calling thread only; null: none.

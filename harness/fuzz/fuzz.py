@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-TARGETS = ["hello", "uri", "ring", "channel"]
+TARGETS = ["hello", "uri", "ring", "channel", "tcp_frames", "tcp_hello"]
 PROGRESS = re.compile(r"#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+).*exec/s: (\d+)")
 STEP = 5  # seconds of one slice, after each of which a line is printed
 
@@ -38,11 +38,11 @@ def fuzz(folder, target, seconds, keep):
             runs, spent = runs + more, spent + step
             if code:
                 print(text[-6000:])
-                return "%-8s FAILED after %d runs; the input is in %s, try: %s FILE" % (target, runs, keep, program), 1
-            print("  %-8s %3d of %d s, %d runs, %d features" % (target, spent, seconds, runs, features), flush=True)
+                return "%-10s FAILED after %d runs; the input is in %s, try: %s FILE" % (target, runs, keep, program), 1
+            print("  %-10s %3d of %d s, %d runs, %d features" % (target, spent, seconds, runs, features), flush=True)
     if runs == 0:
-        return "%-8s FAILED: it did not run at all" % target, 1
-    return "%-8s %d runs in %d s, %d features, 0 failures" % (target, runs, seconds, features), 0
+        return "%-10s FAILED: it did not run at all" % target, 1
+    return "%-10s %d runs in %d s, %d features, 0 failures" % (target, runs, seconds, features), 0
 
 
 def main():

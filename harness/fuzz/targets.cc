@@ -8,6 +8,8 @@ const std::vector<Target>& targets() {
       {"uri", uri, uri_seeds()},
       {"ring", ring, ring_seeds()},
       {"channel", channel, channel_seeds()},
+      {"tcp_frames", tcp_frames, tcp_frames_seeds()},
+      {"tcp_hello", tcp_hello, tcp_hello_seeds()},
   };
   return all;
 }

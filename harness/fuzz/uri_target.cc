@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backends/shm/socket.h"
+#include "backends/tcp/address.h"
 #include "core/result.h"
 #include "core/uri.h"
 #include "harness/fuzz/targets.h"
@@ -33,6 +34,17 @@ void uri(const uint8_t* data, size_t bytes) {
   code = parsed.only(kKnown);
   PROMISE(code == rc::kOk || code == rc::kUri);
 
+  rc::TcpTarget target;
+  code = rc::read_target(parsed, &target);
+  PROMISE(code == rc::kOk || code == rc::kUri);
+  if (code == rc::kOk) {
+    std::string host = target.host;
+    PROMISE(!host.empty() && given.find(host) != std::string::npos && parsed.name[0] == '/' && parsed.name[1] == '/');
+    PROMISE(target.options.timeout_ms >= rc::kTcpTimeoutMsMin && target.options.timeout_ms <= rc::kTcpTimeoutMsMax);
+  } else {
+    check_reason(rc::reason());
+  }
+
   rc::Address address;
   code = rc::make_address(parsed, &address);
   if (code != rc::kOk) {
@@ -47,9 +59,26 @@ void uri(const uint8_t* data, size_t bytes) {
 
 std::vector<Input> uri_seeds() {
   std::vector<Input> seeds;
-  for (const char* text :
-       {"shm:demo", "loop:a", "shm:/tmp/a.sock", "x+y-z.0:n?size=12", "shm:n?a=1&size=18446744073709551615", "shm:n?",
-        "shm:n?&&", "shm:n?size", "shm:", ":n", "", "shm", "shm:a b", "shm:a:b?c?d"}) {
+  for (const char* text : {"shm:demo",
+                           "loop:a",
+                           "shm:/tmp/a.sock",
+                           "x+y-z.0:n?size=12",
+                           "shm:n?a=1&size=18446744073709551615",
+                           "shm:n?",
+                           "shm:n?&&",
+                           "shm:n?size",
+                           "shm:",
+                           ":n",
+                           "",
+                           "shm",
+                           "shm:a b",
+                           "shm:a:b?c?d",
+                           "tcp://10.0.0.1:7000",
+                           "tcp://[::1]:0?timeout_ms=1000&busy_poll_us=50",
+                           "tcp://h:65536",
+                           "tcp://:1",
+                           "tcp://[::1",
+                           "tcp://a:b:1"}) {
     seeds.emplace_back(text, text + strlen(text));
   }
   seeds.push_back(Input(200, 'a'));

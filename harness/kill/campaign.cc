@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "harness/conformance/tcp_uri.h"
 #include "harness/soak/stamp.h"
 
 namespace killing {
@@ -39,6 +40,8 @@ std::string distribution(std::vector<int64_t>& ns) {
 
 std::string fresh_name() { return "shm:kill-" + random_text(); }
 std::string fresh_path() { return "shm:/tmp/kill-" + random_text() + ".sock"; }
+
+std::string fresh_port() { return conformance::unique_tcp_uri("127.0.0.1"); }
 
 std::string Tally::summary() {
   std::string text = fmt::format(

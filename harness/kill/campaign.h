@@ -14,16 +14,17 @@
 
 namespace killing {
 
-// The two kinds of name that a shm URI has, never used before.
+// The two kinds of name that a shm URI has, and a port, never used before.
 std::string fresh_name();
 std::string fresh_path();
+std::string fresh_port();
 
 struct Tally {
   uint64_t victims = 0;       // started
   uint64_t died = 0;          // where they should
   uint64_t in_handshake = 0;  // of these: before there was a channel
   uint64_t lived = 0;         // did not get to the point where they should have died
-  uint64_t late_once = 0;     // noticed after kNoticeNs, but not when repeated
+  uint64_t late_once = 0;     // noticed late, but not when repeated
   uint64_t stops = 0;
   std::map<int32_t, uint64_t> codes;        // what survivors got
   std::map<std::string, uint64_t> died_at;  // crash points: how many died there

@@ -24,7 +24,7 @@ rc_config small_config() {
   config.size = sizeof config;
   config.channels_max = 2;
   config.listeners_max = 1;
-  config.rings_max = 1;
+  config.rings_max = 2;
   config.ring_bytes = kRingBytes;
   return config;
 }
@@ -176,7 +176,7 @@ class Survivor {
 
 void be_victim(const Setup& setup, const Plan& plan, uint64_t run, uint32_t rounds, Victim* self) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  die_by(plan, &self->steps, &self->kill_ns, &self->told);
+  die_by(plan, &self->steps, &self->kill_ns, &self->told, setup.tcp());
   auto must = [self](const char* what, int32_t code) {
     if (code != RC_OK) leave_with_problem(self, what, code, "");
   };

@@ -18,6 +18,7 @@ struct Setup {
   Script script = Script::kPuts;
   bool victim_serves = false;  // the victim listens and accepts, the survivor connects; or the reverse
   int64_t slice_ns = INT64_C(20) * 1000 * 1000 * 1000;  // see End
+  bool tcp() const { return uri.rfind("tcp:", 0) == 0; }
 };
 
 // Longer than anything takes that works.

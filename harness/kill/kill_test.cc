@@ -117,5 +117,60 @@ TEST(Stop, IsNoDeath) {
   expect_no_problem(campaign.tally());
 }
 
+// ----------------------------------------------------------------------------------------------------------------- tcp
+
+TEST(KillTcp, AtEveryStep) {
+  Campaign campaign;
+  for (Script script : all_scripts()) {
+    for (bool serves : {false, true}) campaign.every_step(setup(script, serves, fresh_port()), 2, false);
+  }
+  Tally& tally = campaign.tally();
+  // What a victim passes is timing, here and there.
+  for (const char* step : {"put: before the bytes", "get: before the credit", "wait: armed",     "close: published",
+                           "close: told",           "close: end of stream",   "close: lingered", "connect: dialled",
+                           "connect: asked",        "connect: let in",        "connect: done",   "accept: taken",
+                           "accept: judged",        "accept: done",           "send: before",    "sent: half",
+                           "sent: not the tail",    "sent: all but a byte",   "send: sent",      "receive: applied"}) {
+    EXPECT_GT(tally.died_at[step], 0u) << "nobody died at \"" << step << "\"";
+  }
+  EXPECT_GT(tally.died, 400u);
+  EXPECT_GT(tally.codes[RC_E_CLOSED], 16u);
+  expect_no_problem(tally);
+}
+
+TEST(KillTcp, AtEverySystemCall) {
+  Campaign campaign;
+  for (bool serves : {false, true}) {
+    campaign.every_step(setup(Script::kPingPongAsleep, serves, fresh_port()), 2, true);
+    campaign.every_step(setup(Script::kMessages, serves, fresh_port()), 1, true);
+  }
+  Tally& tally = campaign.tally();
+  for (const char* step : {"before bind", "after listen", "after accept4", "after connect", "after send",
+                           "after sendmsg", "after recv", "after setsockopt", "before shutdown", "before close"}) {
+    EXPECT_GT(tally.died_at[step], 0u) << step;
+  }
+  EXPECT_GT(tally.died, 200u);
+  EXPECT_GT(tally.in_handshake, 40u);
+  expect_no_problem(tally);
+}
+
+TEST(KillTcp, AtRandomMoments) {
+  Campaign campaign;
+  uint64_t seed = 1;
+  for (Script script : all_scripts()) {
+    for (bool serves : {false, true}) campaign.at_random(setup(script, serves, fresh_port()), 24, seed++);
+  }
+  EXPECT_GE(campaign.tally().died - campaign.tally().in_handshake, 200u);
+  expect_no_problem(campaign.tally());
+}
+
+TEST(StopTcp, IsNoDeath) {
+  Campaign campaign;
+  campaign.stops(setup(Script::kPuts, false, fresh_port()), 10, 1);
+  campaign.stops(setup(Script::kMessages, true, fresh_port()), 10, 2);
+  EXPECT_EQ(20u, campaign.tally().stops);
+  expect_no_problem(campaign.tally());
+}
+
 }  // namespace
 }  // namespace killing

@@ -17,6 +17,7 @@ namespace killing {
 // The bound of the issue. It is held against the survivor's own time: from the moment at which the kernel tells the
 // victim's death (its pidfd), or at which the survivor's call began if that is later, to the call's return.
 inline constexpr int64_t kNoticeNs = INT64_C(100) * 1000 * 1000;
+inline constexpr int64_t kTcpNoticeNs = INT64_C(1000) * 1000 * 1000;
 
 struct Outcome {
   Setup setup;
@@ -27,7 +28,7 @@ struct Outcome {
   int32_t code = RC_OK;    // what the survivor got
   int64_t from_death_ns = 0;
   int64_t from_kill_ns = 0;
-  bool late = false;    // beyond kNoticeNs
+  bool late = false;    // beyond kNoticeNs, or kTcpNoticeNs
   std::string problem;  // empty: all as promised
 
   std::string text() const;

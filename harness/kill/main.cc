@@ -12,6 +12,7 @@ namespace {
 using namespace killing;  // NOLINT: this file is that namespace's program
 
 struct Options {
+  std::string backend = "shm";
   uint64_t count = 20000;
   uint32_t occurrences = 20;
   uint64_t instructions = 200;
@@ -50,7 +51,7 @@ class Run {
     for (Script script : all_scripts()) {
       for (bool serves : {false, true}) {
         Setup s;
-        s.uri = ++setups_ % 2 == 0 ? fresh_path() : fresh_name();
+        s.uri = options_.backend == "tcp" ? fresh_port() : ++setups_ % 2 == 0 ? fresh_path() : fresh_name();
         s.script = script;
         s.victim_serves = serves;
         f(s);
@@ -111,6 +112,9 @@ class Run {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Kills one end of a channel over and over, and looks at what the other end gets.");
+  app.add_option("--backend", options.backend, "what the ends talk over")
+      ->check(CLI::IsMember({"shm", "tcp"}))
+      ->capture_default_str();
   app.add_option("--count", options.count, "random kills of clients, and as many of servers")->capture_default_str();
   app.add_option("--occurrences", options.occurrences, "kills per crash point and setup")->capture_default_str();
   app.add_option("--instructions", options.instructions, "kills inside each function, at most")->capture_default_str();

@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "core/deadline.h"
 #include "harness/failpoint/wrap.h"
@@ -20,6 +23,8 @@ StepCounts* g_counts = nullptr;  // null: this process is no victim
 std::atomic<int64_t>* g_kill_ns = nullptr;
 std::atomic<bool>* g_told = nullptr;
 uint32_t g_traced_calls = 0;
+bool g_tcp = false;
+bool g_dies_after_send = false;
 
 uint32_t count(const char* name) {
   for (uint32_t i = 0; i < g_counts->used; ++i) {
@@ -37,6 +42,12 @@ uint32_t count(const char* name) {
   for (;;) pause();
 }
 
+// Counts it as passed.
+bool dies_here(const char* name) {
+  uint32_t passed = count(name);
+  return g_plan.how == Plan::kAtStep && passed == g_plan.occurrence && g_plan.where == name;
+}
+
 void pass(const char* prefix, const char* call) {
   char name[sizeof StepCounts::One::name];
   snprintf(name, sizeof name, "%s %s", prefix, call);
@@ -48,9 +59,43 @@ int before(const char* call) {
   return 0;
 }
 
-void after(const char* call) { pass("after", call); }
+void after(const char* call) {
+  if (g_dies_after_send) die();
+  pass("after", call);
+}
 
-constexpr failpoint::Hooks kHooks = {before, after};
+// The first n bytes of it, for the only send that needs them.
+const msghdr* beginning(const msghdr* message, size_t n) {
+  static iovec pieces[64];
+  static msghdr part;
+  part = *message;
+  part.msg_iov = pieces;
+  for (part.msg_iovlen = 0; n != 0; ++part.msg_iovlen) {
+    pieces[part.msg_iovlen] = message->msg_iov[part.msg_iovlen];
+    pieces[part.msg_iovlen].iov_len = std::min(n, pieces[part.msg_iovlen].iov_len);
+    n -= pieces[part.msg_iovlen].iov_len;
+  }
+  return &part;
+}
+
+// A stream may be torn anywhere: amid a frame, between the bytes and the tail that publishes them, and within the tail.
+const msghdr* sends(const msghdr* message) {
+  constexpr size_t kTailBytes = 16 + 8;  // the frame of a word
+  size_t all = 0;
+  for (size_t i = 0; i < message->msg_iovlen; ++i) all += message->msg_iov[i].iov_len;
+  const struct {
+    const char* name;
+    size_t bytes;
+  } cuts[] = {{"sent: half", all / 2}, {"sent: not the tail", all - kTailBytes}, {"sent: all but a byte", all - 1}};
+  for (auto& cut : cuts) {
+    if (!g_tcp || cut.bytes == 0 || cut.bytes >= all) continue;
+    g_dies_after_send = dies_here(cut.name);
+    if (g_dies_after_send) return beginning(message, cut.bytes);
+  }
+  return message;
+}
+
+constexpr failpoint::Hooks kHooks = {before, after, nullptr, sends};
 
 }  // namespace
 
@@ -70,11 +115,12 @@ std::string Plan::text() const {
   return "";
 }
 
-void die_by(const Plan& plan, StepCounts* counts, std::atomic<int64_t>* kill_ns, std::atomic<bool>* told) {
+void die_by(const Plan& plan, StepCounts* counts, std::atomic<int64_t>* kill_ns, std::atomic<bool>* told, bool tcp) {
   g_plan = plan;
   g_counts = counts;
   g_kill_ns = kill_ns;
   g_told = told;
+  g_tcp = tcp;
   if (plan.how == Plan::kLives || plan.how == Plan::kAtStep) failpoint::watch_this_thread(&kHooks);
 }
 
@@ -95,8 +141,8 @@ Traced::~Traced() {
 extern "C" void rc_step(const char* name) {
   using namespace killing;
   if (g_counts == nullptr) return;
-  if (strcmp(name, "close: told") == 0) g_told->store(true);
+  // What tcp was told it may still have to send.
+  if (strcmp(name, g_tcp ? "close: lingered" : "close: told") == 0) g_told->store(true);
   if (g_plan.how != Plan::kLives && g_plan.how != Plan::kAtStep) return;
-  uint32_t passed = count(name);
-  if (g_plan.how == Plan::kAtStep && passed == g_plan.occurrence && g_plan.where == name) die();
+  if (dies_here(name)) die();
 }

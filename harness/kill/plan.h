@@ -12,7 +12,7 @@ namespace killing {
 struct Plan {
   enum How {
     kLives,          // does its work and ends in good order
-    kAtStep,         // kills itself at a crash point: RC_STEP, or before or after a system call
+    kAtStep,         // kills itself at a crash point: RC_STEP, or before or after a system call, or amid a send
     kFromStart,      // is killed delay_ns after its start, wherever it is
     kFromConnected,  // the same, after it has a channel
     kAtInstruction,  // is killed after so many machine instructions of one call of rc.h
@@ -37,8 +37,9 @@ struct StepCounts {
 };
 
 // Makes the calling process a victim: it dies by this plan. What it passes is counted; kill_ns is set just before it
-// kills itself, and `told` when it has told the peer that it closes.
-void die_by(const Plan& plan, StepCounts* counts, std::atomic<int64_t>* kill_ns, std::atomic<bool>* told);
+// kills itself, and `told` when it has told the peer that it closes. tcp: what is sent is a stream, of which a part may
+// go.
+void die_by(const Plan& plan, StepCounts* counts, std::atomic<int64_t>* kill_ns, std::atomic<bool>* told, bool tcp);
 
 // The exit status of a victim that may not be traced here.
 inline constexpr int kNotTraceable = 77;
