@@ -98,7 +98,7 @@ void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Link* link) no
   uint32_t bytes = theirs.op_ring_bytes < mine.op_ring_bytes ? theirs.op_ring_bytes : mine.op_ring_bytes;
   uint32_t requests = theirs.requests < mine.requests ? theirs.requests : mine.requests;
   bool none = bytes < kOpRingMin || requests == 0;
-  link->op_ring_bytes = none ? 0 : bytes / kLine * kLine;
+  link->op_ring_bytes = none ? 0 : bytes - bytes % uint32_t{kLine};
   link->requests = none ? 0 : requests;
 }
 
