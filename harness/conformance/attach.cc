@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "harness/conformance/pair.h"
+#include "harness/conformance/memory_pair.h"
 
 namespace conformance {
 
@@ -151,6 +151,9 @@ TEST_P(Attaching, FullPoolIsNamed) {
 // There is nothing to connect to.
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Connecting);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Listening);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Operations);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Grants);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RemoteMemory);
 
 INSTANTIATE_TEST_SUITE_P(On, Attaching, testing::Values(backends().front()), name_of);
 
