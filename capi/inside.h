@@ -39,8 +39,10 @@ template <class F>
 Code on_part(uint64_t id, const char* kind, Side side, F f) noexcept {
   Channel* c = Handles::part_of(id);
   uint64_t channel = c != nullptr ? c->id() : Channel::kNobody;
-  if (channel == Channel::kNobody || c->ops() == nullptr) return Handles::refuse(id, kind);
-  return on_side(channel, side, f);
+  if (channel == Channel::kNobody) return Handles::refuse(id, kind);
+  return on_side(channel, side, [&](Channel& inside) noexcept {
+    return inside.ops() != nullptr ? f(inside) : Handles::refuse(id, kind);
+  });
 }
 
 }  // namespace rc

@@ -490,7 +490,8 @@ int32_t rc_reserve(rc_channel channel, size_t min, int64_t timeout_ns, rc_span s
 /* Publishes the first n bytes of what was reserved and ends the reservation.
  * Parameters: channel; n - 0..reserved; 0 only gives up the reservation.
  * Returns: RC_OK; RC_E_STATE (nothing reserved); RC_E_SIZE (more than reserved; the reservation stays); else as rc_put.
- * Blocks: not over loop and shm; elsewhere while the device's queue is full. Threads: put side. Order: as rc_put.
+ * Blocks: over loop and shm only while operations posted before wait for room; elsewhere while the device's queue is
+ * full. Threads: put side. Order: as rc_put.
  * Since: 0.1. */
 int32_t rc_commit(rc_channel channel, size_t n);
 
@@ -729,10 +730,10 @@ int32_t rc_request_cancel(rc_request request);
  * Order: none. Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
-/* Moves what can be moved without waiting. Over loop and shm there is nothing to do; over other backends puts and gets
- * do it by themselves, so this is for a program that does neither for a while. Parameters: channel. Returns: RC_OK;
- * RC_E_HANDLE; RC_E_FORKED; RC_E_PEER_DEAD; RC_E_CLOSED; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no. Threads: get side.
- * Order: none. Since: 0.1. */
+/* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop
+ * and shm bytes too. Puts and gets do it by themselves, so this is for a program that does neither for a while.
+ * Parameters: channel. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_PEER_DEAD; RC_E_CLOSED; RC_E_CORRUPT;
+ * RC_E_CLOSING. Blocks: no. Threads: get side. Order: none. Since: 0.1. */
 int32_t rc_progress(rc_channel channel);
 
 /* Tells what is known of the channel and of the peer.
