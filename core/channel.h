@@ -137,6 +137,8 @@ class Channel {
   // Until next() has something.
   template <class Next>
   Code wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept;
+  // Changes whenever something was done for the peer.
+  uint64_t served_ops() const noexcept { return ops_ != nullptr ? ops_->applied() : 0; }
   // Operations were posted that the peer cannot see yet.
   bool ops_behind() const noexcept { return ops_ != nullptr && ops_->behind(); }
   // Waits until so much may be written, or read; returns credit before it waits.

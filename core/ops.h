@@ -81,6 +81,8 @@ class Ops {
   // Executes what has arrived and sends what there is room for. kCorrupt: wrong() says what; else why the link failed.
   Code serve() noexcept;
   const char* wrong() const noexcept { return wrong_; }
+  // How much of what the peer has published is done.
+  uint64_t applied() const noexcept { return applied_.load(std::memory_order_relaxed); }
   // Something that was posted before is not in the peer's hands yet: nothing may be published behind it (O3).
   bool behind() const noexcept { return behind_.load(std::memory_order_acquire); }
   // An immediate, a grant or a returned region waits to be taken.
