@@ -7,6 +7,9 @@ namespace {
 
 constexpr uint32_t kSizeMax = 4096;  // no version will ever have a larger struct
 constexpr uint32_t kSizeMin = 8;
+constexpr uint32_t kRegionsDefault = 64;
+constexpr uint32_t kOpRingDefault = 65536;
+constexpr uint32_t kRequestsDefault = 64;
 
 // Older callers' structs are shorter (the rest is default), newer ones longer (the rest must be default).
 Code read_struct(const void* from, uint32_t from_bytes, void* to, uint32_t to_bytes, const char* name) noexcept {
@@ -62,7 +65,21 @@ Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_
   if (code == kOk) code = check_ring_bytes("rc_config.ring_bytes", c.ring_bytes, kRingBytesMax, "at most possible are");
   if (code == kOk) code = check_range("rc_config.meshes_max", c.meshes_max, kMeshesMax);
   if (code == kOk) code = check_range("rc_config.mesh_members_max", c.mesh_members_max, kMeshMembersMax);
+  if (code == kOk) code = check_range("rc_config.mr_bytes", c.mr_bytes, uint64_t{1} << 40);
+  if (code == kOk) code = check_range("rc_config.mrs_max", c.mrs_max, kRegionsMax);
+  if (code == kOk) code = check_range("rc_config.op_ring_bytes", c.op_ring_bytes, kOpRingMax);
+  if (code == kOk) code = check_range("rc_config.requests_max", c.requests_max, kRequestsMax);
+  if (code == kOk) code = check_range("rc_config.peer_rights", c.peer_rights, kAllRights);
+  if (code == kOk && c.op_ring_bytes != 0 && c.op_ring_bytes < kOpRingMin)
+    code = fail(kInvalid, "rc_config.op_ring_bytes is %u, at least %u are needed", c.op_ring_bytes, kOpRingMin);
   if (code != kOk) return code;
+  limits->mr_bytes = c.mr_bytes;
+  limits->mrs_max = c.mrs_max != 0 ? c.mrs_max : c.mr_bytes != 0 ? kRegionsDefault : 0;
+  limits->op_ring_bytes = limits->mrs_max == 0 ? 0 : c.op_ring_bytes != 0 ? c.op_ring_bytes : kOpRingDefault;
+  limits->requests_max = c.requests_max != 0 ? c.requests_max : kRequestsDefault;
+  limits->peer_rights = c.peer_rights != 0 ? c.peer_rights : kAllRights;
+  limits->peer_mr_bytes = c.peer_mr_bytes;
+  limits->peer_mr_total = value_or(c.peer_mr_total, c.mr_bytes);
   limits->channels_max = c.channels_max != 0 ? c.channels_max : 16;
   limits->listeners_max = c.listeners_max != 0 ? c.listeners_max : 4;
   limits->rings_max = c.rings_max != 0 ? c.rings_max : 2 * limits->channels_max;
@@ -92,6 +109,8 @@ Code read_channel_params(const rc_channel_config* config, const Limits& limits, 
   if (code == kOk) code = copy_text("rc_channel_config.token", c.token, params->token, sizeof params->token);
   params->ring_bytes = c.ring_bytes;
   params->ring_bytes_max = limits.ring_bytes;
+  params->op_ring_bytes = limits.op_ring_bytes;
+  params->requests = limits.requests_max;
   params->wait = c.wait;
   params->any_user = (c.flags & RC_ANY_USER) != 0;
   return code;

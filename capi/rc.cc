@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "capi/config.h"
+#include "capi/inside.h"
 #include "core/channel.h"
 #include "core/context.h"
 
@@ -24,33 +25,6 @@ static_assert(kWouldBlock == RC_E_WOULD_BLOCK && kStopped == RC_E_STOPPED && kIn
 static_assert(kClosed == RC_E_CLOSED && kClosing == RC_E_CLOSING && kNoMemory == RC_E_NO_MEMORY &&
               kSystem == RC_E_SYSTEM);
 static_assert(kWaitAdaptive == RC_WAIT_ADAPTIVE && kWaitSpin == RC_WAIT_SPIN && kWaitSleep == RC_WAIT_SLEEP);
-
-__attribute__((noinline, cold)) Code refuse_channel(Code code, uint64_t id) noexcept {
-  if (code == kBusy) return fail_plain(kBusy, "another thread is in the same direction of this channel");
-  return Handles::refuse(id, "channel");
-}
-
-// Enters the channel on one side, runs f, keeps the descriptor's state true, leaves.
-template <class F>
-Code on_side(uint64_t id, Side side, F f) noexcept {
-  Channel* c = Handles::channel(id);
-  Code code = c == nullptr ? kHandle : c->enter(side, id);
-  if (code != kOk) return refuse_channel(code, id);
-  code = f(*c);
-  if (c->has_descriptor()) c->update_readiness();
-  c->leave(side);
-  return code;
-}
-
-// For functions of any thread that only look: the answer is a snapshot.
-template <class F>
-Code on_channel(uint64_t id, F f) noexcept {
-  Channel* c = Handles::channel(id);
-  if (c == nullptr || c->id() != id) return Handles::refuse(id, "channel");
-  return f(*c);
-}
-
-Code null_argument(const char* what) noexcept { return fail(kInvalid, "%s is NULL", what); }
 
 template <class Spans>
 Code sum_of(const Spans* spans, uint32_t count, size_t* sum) noexcept {

@@ -94,6 +94,14 @@ extern "C" {
 #define RC_E_UNSUPPORTED (-111) /* this backend or this channel cannot do that */
 #define RC_E_NAME_IN_USE (-112) /* somebody listens at that URI already */
 #define RC_E_HOSTS (-113)       /* the host list of a mesh is wrong; the reason names the line */
+#define RC_E_RIGHTS (-114)      /* the region or the grant does not allow that kind of access */
+#define RC_E_RANGE (-115)       /* not within the region or the grant, or no bytes at all */
+#define RC_E_ALIGNMENT (-116)   /* an atomic's word is not at a multiple of 8 */
+#define RC_E_EXPIRED (-117)     /* the grant's lease is over */
+#define RC_E_REVOKED (-118)     /* the grant was revoked, or never given */
+#define RC_E_IN_USE (-119)      /* operations in flight or grants keep the region */
+#define RC_E_FAULT (-120)       /* memory to be registered is not mapped, or not for such access */
+#define RC_E_LIMIT (-121)       /* above a limit of this library or of the peer's config */
 
 /* -200..-299 channel gone: this channel is over; close it. Bytes that had arrived can still be got. */
 #define RC_E_CLOSED (-200)    /* the peer closed, in good order */
@@ -133,6 +141,18 @@ typedef struct rc_channel {
 typedef struct rc_mesh {
   uint64_t id;
 } rc_mesh;
+typedef struct rc_mr {
+  uint64_t id;
+} rc_mr;
+typedef struct rc_grant {
+  uint64_t id;
+} rc_grant;
+typedef struct rc_remote {
+  uint64_t id;
+} rc_remote;
+typedef struct rc_request {
+  uint64_t id;
+} rc_request;
 
 /* ------------------------------------------------------------------------------------------------- Structs */
 
@@ -149,6 +169,15 @@ typedef struct rc_config {
   uint64_t memory_bytes;     /* its size in bytes; rc_footprint tells what is needed */
   uint32_t meshes_max;       /* meshes open at once; default 1, at most 64 */
   uint32_t mesh_members_max; /* members of a mesh; default 64, at most 4,096 */
+  /* Memory regions and one-sided operations; a context without regions has none, and its channels cost nothing more. */
+  uint64_t mr_bytes;      /* the region pool that rc_mr_alloc takes from; default none, at most 2^40 */
+  uint32_t mrs_max;       /* regions at once, of both kinds; default 64 if mr_bytes is set, else none; at most 65,535 */
+  uint32_t op_ring_bytes; /* ring of a channel's operations, each way; default 64 KiB if mrs_max, else none; 4 KiB..1
+                             GiB. A channel has the smaller one of both ends, and no operations if either has none */
+  uint32_t requests_max; /* operations in flight per channel; default 64, at most 1,024; the smaller one of both ends */
+  uint32_t peer_rights;  /* what a peer may do with regions it asks for (rc_remote_alloc): RC_MR_*; default all */
+  uint64_t peer_mr_bytes; /* the largest region a peer may ask for; default 0: none */
+  uint64_t peer_mr_total; /* all of them together, per channel; default mr_bytes */
 } rc_config;
 
 /* How a side waits. */
@@ -257,6 +286,37 @@ typedef struct rc_mesh_state {
   char name[64];    /* of the mesh */
   char uri[160];    /* where this member listens */
 } rc_mesh_state;
+/* What may be done with memory: access of a region, rights of a grant. */
+#define RC_MR_READ 1u
+#define RC_MR_WRITE 2u
+#define RC_MR_ATOMIC 4u
+/* Flags of rc_mr_alloc and rc_mr_grant. */
+#define RC_MR_UNINITIALISED 8u /* rc_mr_alloc: do not zero it */
+#define RC_MR_BY_TOKEN 16u     /* rc_mr_grant: do not announce it, the peer gets a token */
+
+#define RC_TOKEN_BYTES 64
+#define RC_LEASE_DEFAULT INT64_C(60000000000) /* 60 s */
+#define RC_LEASE_MAX INT64_C(86400000000000)  /* 24 h */
+
+/* What is known of a region. */
+typedef struct rc_region {
+  uint32_t size;   /* in: sizeof(rc_region) */
+  uint32_t access; /* RC_MR_* */
+  void* address;   /* its first byte */
+  uint64_t bytes;
+  uint32_t registered; /* 1: the caller's memory, 0: of the pool */
+  uint32_t requests;   /* operations in flight that move its bytes */
+  uint32_t grants;     /* grants that have not ended */
+  uint32_t reserved;
+} rc_region;
+
+/* What is known of granted memory, at either end. */
+typedef struct rc_lease {
+  uint32_t size;   /* in: sizeof(rc_lease) */
+  uint32_t rights; /* RC_MR_* */
+  uint64_t bytes;
+  int64_t left_ns; /* until it expires, on this end's clock; 0: it has expired */
+} rc_lease;
 
 /* ------------------------------------------------------------------------------------------------- Library */
 
@@ -535,7 +595,8 @@ int32_t rc_reserve(rc_channel channel, size_t min, int64_t timeout_ns, rc_span s
 /* Publishes the first n bytes of what was reserved and ends the reservation.
  * Parameters: channel; n - 0..reserved; 0 only gives up the reservation.
  * Returns: RC_OK; RC_E_STATE (nothing reserved); RC_E_SIZE (more than reserved; the reservation stays); else as rc_put.
- * Blocks: not over loop and shm; elsewhere while the device's queue is full. Threads: put side. Order: as rc_put.
+ * Blocks: over loop and shm only while operations posted before wait for room; elsewhere while the device's queue is
+ * full. Threads: put side. Order: as rc_put.
  * Since: 0.1. */
 int32_t rc_commit(rc_channel channel, size_t n);
 
@@ -575,6 +636,193 @@ int32_t rc_send(rc_channel channel, const void* data, size_t n, const uint32_t* 
 int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm,
                 int64_t timeout_ns);
 
+/* ------------------------------------------------------------------------------------------------- Memory */
+
+/* Regions are memory that operations move: pieces of the context's pool, or the caller's own memory, registered. A
+ * region or a slice of it may be granted to the peer of a channel, with rights and a lease; the peer then writes and
+ * reads it without a call on this side that names the bytes.
+ *
+ * CARRIED. Today every operation travels through the channel and is done by the owner's library when the owner calls
+ * it: by any call that waits or looks on that channel (rc_get, rc_try_get that finds nothing new, rc_put that waits,
+ * rc_request_wait, rc_request_test, rc_ready ...) and by rc_progress. Two ends that both only wait serve each other.
+ *
+ * ORDER. Operations of one channel are done in the order in which they were posted. What was posted before a put,
+ * commit or send is done before the peer gets those bytes: write, then put, and the notice never overtakes the bytes. A
+ * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
+ *
+ * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
+ * the owner checks every one of them against its own table, by a capability of 128 random bits. */
+
+/* Makes a region in the pool of rc_config.mr_bytes.
+ * Parameters: ctx; bytes - 1..mr_bytes, rounded up to whole pages of 4,096 inside; flags - 0 or RC_MR_UNINITIALISED; mr
+ * - out, with all access. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (flags); RC_E_SIZE (0, or more than
+ * the pool); RC_E_POOL (no such piece is free, or mrs_max regions are in use). Blocks: no. Threads: any. Order: none.
+ * Since: 0.2. */
+int32_t rc_mr_alloc(rc_ctx ctx, uint64_t bytes, uint32_t flags, rc_mr* mr);
+
+/* Makes a region of the caller's own memory; all its pages are brought in.
+ * Parameters: ctx; address - of the caller's, must stay mapped until rc_mr_free; bytes; access - RC_MR_*: what
+ * operations, the caller's and the peer's, may do with it; mr - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED;
+ * RC_E_INVALID (address is NULL, access is 0 or unknown); RC_E_SIZE (0, or beyond the address space); RC_E_FAULT (not
+ * all mapped, or not writable and access wants that; before Linux 5.14 only the first is noticed); RC_E_POOL;
+ * RC_E_NO_MEMORY. Blocks: while pages are brought in. Threads: any. Order: none. Since: 0.2. */
+int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc_mr* mr);
+
+/* Frees a region, or ends a registration.
+ * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
+ * nothing was changed). Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
+ * Blocks: no. Threads: any. Order: after its last use. Since: 0.2. */
+int32_t rc_mr_free(rc_mr mr);
+
+/* Tells what is known of a region.
+ * Parameters: mr; region - in: its size; out: the rest. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is
+ * 0 or unknown). Blocks: no. Threads: any. Order: none. Since: 0.2. */
+int32_t rc_mr_info(rc_mr mr, rc_region* region);
+
+/* Grants the peer of a channel access to a slice of a region and announces it: the peer gets it by rc_remote_get.
+ * Parameters: channel; mr - of the channel's context; offset, bytes - the slice; rights - RC_MR_*, at most the region's
+ * access; with RC_MR_BY_TOKEN nothing is announced; lease_ns - nanoseconds, 0: RC_LEASE_DEFAULT, at most RC_LEASE_MAX;
+ * grant - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights); RC_E_RANGE; RC_E_RIGHTS;
+ * RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel); RC_E_UNSUPPORTED (the channel has no
+ * operations); RC_E_SYSTEM (no random bits); RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no.
+ * Threads: put side. Order: the peer gets grants in order. Since: 0.2. */
+int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns,
+                    rc_grant* grant);
+
+/* Ends a grant: when it returns, the peer cannot touch the memory any more.
+ * Parameters: grant - the handle is an error from now on. Returns: RC_OK (also if the lease is over or the channel has
+ * ended); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (the peer has given it back: rc_mr_take_back). Blocks: no.
+ * Threads: put side. Order: operations of the peer that have not been done yet fail with RC_E_REVOKED. Since: 0.2. */
+int32_t rc_grant_revoke(rc_grant grant);
+
+/* Tells what a grant is worth still.
+ * Parameters: grant; lease - in: its size; out: the rest. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY;
+ * RC_E_CONFIG. Blocks: no. Threads: put side. Order: none. Since: 0.2. */
+int32_t rc_grant_info(rc_grant grant, rc_lease* lease);
+
+/* Writes a grant down as bytes that may go to the peer by any way; whoever has them on the peer's end of this channel
+ * has the access, nobody else has. Parameters: grant; token - out, RC_TOKEN_BYTES bytes. Returns: RC_OK; RC_E_HANDLE;
+ * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: put side. Order: none. Since: 0.2. */
+int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]);
+
+/* Takes the next region that the peer has given back: one that it was granted, or had asked for, which is this end's
+ * from now on and to be freed. Parameters: channel; timeout_ns; mr - out. Returns: RC_OK; RC_E_WOULD_BLOCK;
+ * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_UNSUPPORTED; RC_E_CLOSED, RC_E_PEER_DEAD (none is left); else as rc_get. Blocks:
+ * until one comes. Threads: get side. Order: as given back; what the peer wrote before is in it. Since: 0.2. */
+int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
+
+/* Takes the next piece of memory that the peer has granted.
+ * Parameters: channel; timeout_ns; remote - out. Returns: as rc_mr_take_back. Blocks: until one comes. Threads: get
+ * side. Order: as granted; one that is revoked before it is taken is skipped. Since: 0.2. */
+int32_t rc_remote_get(rc_channel channel, int64_t timeout_ns, rc_remote* remote);
+
+/* Takes a piece of memory by its token. A forged token is noticed by the owner, when it is used.
+ * Parameters: channel - the one whose other end gave the grant; token - RC_TOKEN_BYTES bytes; remote - out. Returns:
+ * RC_OK; RC_E_INVALID (no token); RC_E_POOL (64 are open); else as rc_mr_grant. Blocks: no. Threads: put side. Order:
+ * none. Since: 0.2. */
+int32_t rc_remote_open(rc_channel channel, const uint8_t token[RC_TOKEN_BYTES], rc_remote* remote);
+
+/* Asks the peer to make a zeroed region and to grant it; the peer's rc_config.peer_* rule, and its program is not
+ * asked. Parameters: channel; bytes; rights; lease_ns - as rc_mr_grant; timeout_ns; remote - out. Returns: RC_OK;
+ * RC_E_LIMIT (the peer's policy forbids it, or the lease is too long); RC_E_POOL (the peer's region pool or the grants
+ * are used up, or all requests are in flight); RC_E_SIZE (0 bytes); RC_E_INVALID; RC_E_WOULD_BLOCK, RC_E_TIMEOUT,
+ * RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. Blocks: until the peer has answered. Threads: put
+ * side. Order: as posted. Since: 0.2. */
+int32_t rc_remote_alloc(rc_channel channel, uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
+                        rc_remote* remote);
+
+/* Tells what a piece of remote memory is, and how long it is still granted as far as this end knows.
+ * Parameters: remote; lease - in: its size; out: the rest. Returns: RC_OK; RC_E_REVOKED; RC_E_HANDLE; RC_E_FORKED;
+ * RC_E_BUSY; RC_E_CONFIG. Blocks: no. Threads: put side. Order: none. Since: 0.2. */
+int32_t rc_remote_info(rc_remote remote, rc_lease* lease);
+
+/* Gives a piece of remote memory back to its owner, who takes it with rc_mr_take_back.
+ * Parameters: remote - the handle is an error after RC_OK; timeout_ns. Returns: RC_OK; RC_E_EXPIRED or RC_E_REVOKED
+ * (the owner has it back already); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_POOL (all requests are in flight);
+ * RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED: it may have been given back or not, a later use tells; RC_E_CLOSED,
+ * RC_E_PEER_DEAD, RC_E_CORRUPT, RC_E_CLOSING. Blocks: until the owner has answered. Threads: put side. Order: after all
+ * operations posted before. Since: 0.2. */
+int32_t rc_remote_give_back(rc_remote remote, int64_t timeout_ns);
+
+/* Gives a piece of remote memory up: the grant ends, and a region made by rc_remote_alloc is freed.
+ * Parameters: remote - the handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY;
+ * RC_E_POOL (all requests are in flight; nothing was changed). Blocks: no. Threads: put side. Order: after all
+ * operations posted before. Since: 0.2. */
+int32_t rc_remote_release(rc_remote remote);
+
+/* ------------------------------------------------------------------------------------------------- Operations */
+
+/* Each operation is a request; its handle is waited for with rc_request_wait, once. With request NULL nobody is told
+ * how it ends. The local region cannot be freed before the request is over, and its bytes must not be changed before.
+ */
+
+/* Writes bytes of a region into the peer's memory.
+ * Parameters: mr, offset, bytes - the local slice, access RC_MR_READ; remote, remote_offset - where to; request - out
+ * or NULL. Returns: RC_OK: it is posted; RC_E_RANGE; RC_E_RIGHTS (of the region, or of the grant); RC_E_REVOKED;
+ * RC_E_POOL (requests_max are in flight); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_CLOSED; RC_E_PEER_DEAD;
+ * RC_E_CORRUPT; RC_E_CLOSING. Blocks: no. Threads: put side. Order: as posted. Since: 0.2. */
+int32_t rc_write(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remote_offset, uint64_t bytes,
+                 rc_request* request);
+
+/* Writes as rc_write does, then tells the peer a 32-bit value, which it takes with rc_imm_get.
+ * Parameters: as rc_write; imm - the value. Returns: as rc_write; the request is over when the peer has taken the
+ * value. Blocks: no. Threads: put side. Order: as posted; the bytes are there when the value is. Since: 0.2. */
+int32_t rc_write_imm(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remote_offset, uint64_t bytes, uint32_t imm,
+                     rc_request* request);
+
+/* Reads bytes of the peer's memory into a region.
+ * Parameters: mr, offset, bytes - the local slice, access RC_MR_WRITE; remote, remote_offset - where from; request -
+ * out or NULL. Returns: as rc_write. Blocks: no. Threads: put side. Order: as posted, except that the bytes are those
+ * of the moment in which the answer leaves. Since: 0.2. */
+int32_t rc_read(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remote_offset, uint64_t bytes,
+                rc_request* request);
+
+/* Puts desired in the place of a 64-bit word of the peer's memory if it holds expected; the request's value is what it
+ * held. Atomic against other operations of this kind and against the owner's own 64-bit atomics. Parameters: remote,
+ * remote_offset - the word, at a multiple of 8 of the owner's addresses; expected; desired; request - out or NULL.
+ * Returns: as rc_write; the request may end with RC_E_ALIGNMENT. Blocks: no. Threads: put side. Order: as posted.
+ * Since: 0.2. */
+int32_t rc_compare_swap(rc_remote remote, uint64_t remote_offset, uint64_t expected, uint64_t desired,
+                        rc_request* request);
+
+/* Adds to a 64-bit word of the peer's memory; the request's value is what it held before.
+ * Parameters: remote, remote_offset, request - as rc_compare_swap; addend - modulo 2^64. Returns: as rc_compare_swap.
+ * Blocks: no. Threads: put side. Order: as posted. Since: 0.2. */
+int32_t rc_fetch_add(rc_remote remote, uint64_t remote_offset, uint64_t addend, rc_request* request);
+
+/* Takes the next value that the peer has told with rc_write_imm.
+ * Parameters: channel; timeout_ns; imm - out. Returns: as rc_mr_take_back. Blocks: until one comes. Threads: get side.
+ * Order: as posted. Since: 0.2. */
+int32_t rc_imm_get(rc_channel channel, int64_t timeout_ns, uint32_t* imm);
+
+/* Waits until a request is over and tells how it ended.
+ * Parameters: request - the handle is an error once its end has been told; timeout_ns; value - out or NULL, what an
+ * atomic's word held before. Returns: RC_OK; RC_E_EXPIRED, RC_E_REVOKED, RC_E_RIGHTS, RC_E_RANGE, RC_E_ALIGNMENT: the
+ * owner refused and has changed nothing, except that a lease may end in the middle of a large write or read;
+ * RC_E_CLOSED, RC_E_PEER_DEAD, RC_E_CORRUPT: what has been done of it is not known; RC_E_WOULD_BLOCK, RC_E_TIMEOUT,
+ * RC_E_STOPPED, RC_E_BUSY, RC_E_CLOSING: it is not over; RC_E_HANDLE; RC_E_FORKED. Blocks: until it is over. Threads:
+ * put side. Order: any request may be waited for first. Since: 0.2. */
+int32_t rc_request_wait(rc_request request, int64_t timeout_ns, uint64_t* value);
+
+/* Tells how a request ended, if it is over: rc_request_wait without waiting.
+ * Parameters: request; value - out or NULL. Returns: as rc_request_wait. Blocks: no. Threads: put side. Order: any.
+ * Since: 0.2. */
+int32_t rc_request_test(rc_request request, uint64_t* value);
+
+/* Waits until one of several requests of a channel is over and tells how it ended.
+ * Parameters: requests, count - 1..1,024, all of one channel; timeout_ns; index - out, which one; value - out or NULL.
+ * Returns: as rc_request_wait for that one; RC_E_INVALID (count, or another channel's request); RC_E_HANDLE (*index
+ * tells the first that is none). Blocks: until one is over. Threads: put side. Order: the first one in the list that is
+ * over. Since: 0.2. */
+int32_t rc_request_wait_any(const rc_request* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
+                            uint64_t* value);
+
+/* Takes a request back of which nothing has left yet.
+ * Parameters: request - the handle is an error after RC_OK. Returns: RC_OK: nothing of it will be done; RC_E_STATE (it
+ * is on its way or over: wait for it); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: put side. Order: none.
+ * Since: 0.2. */
+int32_t rc_request_cancel(rc_request request);
+
 /* ------------------------------------------------------------------------------------------------- Looking at a
  * channel */
 
@@ -587,10 +835,10 @@ int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint
  * Order: none. Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
-/* Moves what can be moved without waiting. Over loop and shm there is nothing to do; over other backends puts and gets
- * do it by themselves, so this is for a program that does neither for a while. Parameters: channel. Returns: RC_OK;
- * RC_E_HANDLE; RC_E_FORKED; RC_E_PEER_DEAD; RC_E_CLOSED; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no. Threads: get side.
- * Order: none. Since: 0.1. */
+/* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop
+ * and shm bytes too. Puts and gets do it by themselves, so this is for a program that does neither for a while.
+ * Parameters: channel. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_PEER_DEAD; RC_E_CLOSED; RC_E_CORRUPT;
+ * RC_E_CLOSING. Blocks: no. Threads: get side. Order: none. Since: 0.1. */
 int32_t rc_progress(rc_channel channel);
 
 /* Tells what is known of the channel and of the peer.

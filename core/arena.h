@@ -49,6 +49,34 @@ class SlotPool {
   uint32_t count_ = 0;
 };
 
+// Slot numbers in their order, each at most once. The caller locks.
+class SlotQueue {
+ public:
+  void carve(Arena& arena, uint32_t size) noexcept {
+    slots_ = static_cast<uint32_t*>(arena.carve(size * sizeof(uint32_t), alignof(uint32_t)));
+    size_ = size;
+  }
+  void clear() noexcept { first_ = count_ = 0; }
+  bool empty() const noexcept { return count_ == 0; }
+  uint32_t front() const noexcept { return slots_[first_]; }
+  void push(uint32_t slot) noexcept {
+    uint32_t at = first_ + count_++;
+    slots_[at < size_ ? at : at - size_] = slot;
+  }
+  uint32_t pop() noexcept {
+    uint32_t slot = slots_[first_];
+    first_ = first_ + 1 < size_ ? first_ + 1 : 0;
+    --count_;
+    return slot;
+  }
+
+ private:
+  uint32_t* slots_ = nullptr;
+  uint32_t size_ = 0;
+  uint32_t first_ = 0;
+  uint32_t count_ = 0;
+};
+
 }  // namespace rc
 
 #endif  // CORE_ARENA_H_

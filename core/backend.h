@@ -21,6 +21,9 @@ struct Backend;
 
 inline constexpr size_t kIdentityBytes = 64;  // with the NUL
 inline constexpr size_t kTokenBytes = 64;     // with the NUL
+inline constexpr uint32_t kOpRingMin = 4096;
+inline constexpr uint32_t kOpRingMax = uint32_t{1} << 30;
+inline constexpr uint32_t kRequestsMax = 1024;
 
 // A listener's own verdict on who wants to come in, besides token and sizes; it must not wait or take locks.
 struct Judge {
@@ -32,6 +35,8 @@ struct Judge {
 struct ChannelParams {
   uint64_t ring_bytes;      // 0: as the peer wants
   uint64_t ring_bytes_max;  // the context's; the answer when both ends want nothing
+  uint32_t op_ring_bytes;   // at most; 0: no operations
+  uint32_t requests;        // in flight at once, at most
   uint32_t wait;            // kWait*
   bool any_user;
   char identity[kIdentityBytes];
@@ -72,6 +77,9 @@ struct Link {
   const Inbox* inbox;  // the peer writes, this end reads; content is peer input
   Inbox* outbox;       // this end's image of the peer's inbox
   size_t ring_bytes;
+  // Agreed by both ends (hello.h); 0: this channel has no op ring.
+  uint32_t op_ring_bytes;
+  uint32_t requests;
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
   // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.
@@ -93,6 +101,9 @@ struct Link {
   uint8_t* inbox_ring() const noexcept {
     return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(inbox)) + kRingOffset;
   }
+  uint8_t* outbox_op_ring() const noexcept { return outbox_ring() + op_ring_at(ring_bytes); }
+  uint8_t* inbox_op_ring() const noexcept { return inbox_ring() + op_ring_at(ring_bytes); }
+  size_t both_rings() const noexcept { return rings_bytes(ring_bytes, op_ring_bytes); }
 };
 
 // A place where clients arrive. A backend's own struct begins with this one.

@@ -16,6 +16,8 @@ void Channel::open(Context* context, uint64_t id, Link* link, uint32_t wait, uin
   direct_ = link->direct;
   full_fence_ = link->full_fence || !heavy_fence_registered();
   wait_ = static_cast<uint8_t>(wait);
+  ops_ = link->op_ring_bytes != 0 ? context->ops_of(this) : nullptr;
+  if (ops_ != nullptr) ops_->open(context, link, static_cast<uint32_t>(id & 0xffff), full_fence_);
   over_.store(kOk, std::memory_order_relaxed);
   over_text_.store(nullptr, std::memory_order_relaxed);
   answering_.store(false, std::memory_order_relaxed);
@@ -35,7 +37,7 @@ void Channel::open(Context* context, uint64_t id, Link* link, uint32_t wait, uin
 void Channel::allow_straight(Side side) noexcept {
   bool allowed = direct_ && !has_descriptor() && !full_fence_;
   if (side == kPutSide) {  // each side looks at its own half only
-    put_.straight = allowed && put_.mode == kPlainPut;
+    put_.straight = allowed && put_.mode == kPlainPut && !ops_behind();
     if (!put_.straight) put_.ring.end_runway();
   } else {
     get_.straight = allowed && get_.mode == kPlainGet;
@@ -83,6 +85,7 @@ void Channel::close() noexcept {
   }
   RC_STEP("close: told");
   close_readiness();
+  if (ops_ != nullptr) ops_->close();
   link_->ops->close(*context_, link_);
 }
 
@@ -171,7 +174,8 @@ Code Channel::ready(size_t* readable, size_t* writable) noexcept {
 Code Channel::progress() noexcept {
   Code code = direct_ ? kOk : link_->ops->progress(link_, kGetSide);
   if (code != kOk) return end(code);
-  code = ended();
+  code = serve_ops();
+  if (code == kOk) code = ended();
   return code == kOk ? check_alive_sometimes(kGetSide, now_ns()) : code;
 }
 

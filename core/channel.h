@@ -10,6 +10,7 @@
 #include "core/backend.h"
 #include "core/doorbell.h"
 #include "core/fence.h"
+#include "core/ops.h"
 #include "core/ring.h"
 #include "core/step.h"
 #include "core/wait.h"
@@ -85,6 +86,25 @@ class Channel {
   Code send(const void* data, size_t n, const uint32_t* imm, int64_t timeout_ns, size_t* done) noexcept;
   Code recv(void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm, int64_t timeout_ns) noexcept;
 
+  // --- memory (channel_ops.cc) ---
+  // Those on the get side: region_get, remote_get and imm_get. The others count as the putter.
+  Code operate(const Operation& operation, uint64_t* request) noexcept;
+  // Waits for the first of `count` requests to be over; its result is the call's.
+  Code request_wait(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
+                    uint64_t* value) noexcept;
+  Code request_cancel(uint64_t request) noexcept;
+  Code grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
+             uint64_t* grant) noexcept;
+  Code remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns, uint64_t* remote) noexcept;
+  Code remote_return(uint64_t remote, int64_t timeout_ns) noexcept;
+  Code remote_get(int64_t timeout_ns, uint64_t* remote) noexcept;
+  Code region_get(int64_t timeout_ns, uint64_t* region) noexcept;
+  Code imm_get(int64_t timeout_ns, uint32_t* imm) noexcept;
+  // Null: this channel has no operations.
+  Ops* ops() const noexcept { return ops_; }
+  // kOk: the channel has operations and works. Else what was under way has ended too.
+  Code ops_gate() noexcept;
+
   // --- readiness (readiness.cc) ---
   Code descriptor(int* fd) noexcept;
   bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
@@ -111,6 +131,16 @@ class Channel {
   Code look_for_space(size_t n) noexcept;
   Code look_for_bytes(size_t n) noexcept;
   Code look_for_delivery() noexcept;
+  // Does what the peer has asked for. Every look at the peer's tail is followed by it: bytes below that tail are handed
+  // out only after the writes that came before them (O3).
+  Code serve_ops() noexcept;
+  // Until next() has something.
+  template <class Next>
+  Code wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept;
+  // Changes whenever something was done for the peer.
+  uint64_t served_ops() const noexcept { return ops_ != nullptr ? ops_->applied() : 0; }
+  // Operations were posted that the peer cannot see yet.
+  bool ops_behind() const noexcept { return ops_ != nullptr && ops_->behind(); }
   // Waits until so much may be written, or read; returns credit before it waits.
   Code wait_for_space(size_t n, Wait& wait) noexcept;
   Code wait_for_bytes(size_t n, Wait& wait) noexcept;
@@ -128,6 +158,7 @@ class Channel {
   Code check_alive_sometimes(Side side, int64_t now) noexcept;
 
   Code publish(const void* newest, size_t n) noexcept;
+  void publish_direct(const void* newest, size_t n) noexcept;
   Code post_written() noexcept;
   void pause_in_stream() noexcept;
   // lazy: the caller goes on to wait.
@@ -155,6 +186,7 @@ class Channel {
   Inbox* outbox_ = nullptr;
   const Inbox* inbox_ = nullptr;
   Context* context_ = nullptr;
+  Ops* ops_ = nullptr;
   std::atomic<int32_t> over_{kOk};
   std::atomic<const char*> over_text_{nullptr};
   bool direct_ = false;

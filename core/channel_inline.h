@@ -66,6 +66,13 @@ __attribute__((always_inline)) inline bool Channel::get_on_runway(uint64_t id, v
   return fits;
 }
 
+inline Code Channel::serve_ops() noexcept {
+  if (__builtin_expect(ops_ == nullptr, 1)) return kOk;
+  Code code = ops_->serve();
+  if (code == kOk) return kOk;
+  return code == kCorrupt ? corrupt(ops_->wrong()) : end(code);
+}
+
 }  // namespace rc
 
 #endif  // CORE_CHANNEL_INLINE_H_

@@ -70,6 +70,7 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
 
   int fd = link_->fd[side];
   int64_t nap_ns = kNapMinNs;
+  uint64_t served = served_ops();
   for (uint32_t wakes = 0;; ++wakes) {
     code = check_alive(side);  // eats doorbells of earlier armings
     bool armed = arm(side);
@@ -90,6 +91,10 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
     RC_STEP("wait: woken");
     if (code != kOk) return last_look(code);
     if ((code = look()) != kWouldBlock) return code;
+    if (served_ops() == served) continue;
+    served = served_ops();  // woken for something: the peer's operations
+    wakes = 0;
+    nap_ns = kNapMinNs;
   }
 }
 

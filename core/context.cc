@@ -24,7 +24,9 @@ uint64_t next_serial() noexcept { return g_serial.fetch_add(1, std::memory_order
 
 size_t round_up(size_t n, size_t to) noexcept { return (n + to - 1) / to * to; }
 
-size_t inbox_stride(const Limits& limits) noexcept { return round_up(kRingOffset + limits.ring_bytes, Handles::kPage); }
+size_t inbox_stride(const Limits& limits) noexcept {
+  return round_up(kRingOffset + rings_bytes(limits.ring_bytes, limits.op_ring_bytes), Handles::kPage);
+}
 
 size_t link_stride() noexcept {
   size_t most = sizeof(AttachedLink);
@@ -90,6 +92,12 @@ Mesh* Handles::mesh(uint64_t id) noexcept {
   return m->handle.load(std::memory_order_acquire) == id ? m : nullptr;
 }
 
+Channel* Handles::part_of(uint64_t id) noexcept {
+  if (Id::kind(id) != Id::kMemory || Id::is(id, Id::kRegion)) return nullptr;
+  Entry& e = table.entries[Id::context(id)];
+  return Id::slot(id) < e.channels_max.load(std::memory_order_acquire) ? &e.channels[Id::slot(id)] : nullptr;
+}
+
 Code Handles::refuse(uint64_t id, const char* kind) noexcept {
   pid_t owner_pid = g_owner.load(std::memory_order_relaxed);
   if (owner_pid == getpid() && Id::serial(id) < g_first_serial.load(std::memory_order_relaxed)) {
@@ -124,6 +132,12 @@ Context* Context::carve(Arena& arena, const Limits& limits) noexcept {
     Mesh* mesh = c != nullptr ? new (&c->meshes_[i]) Mesh : &none;
     mesh->carve(arena, limits.mesh_members_max);
   }
+  if (limits.op_ring_bytes != 0) to.ops_ = static_cast<Ops*>(arena.carve(limits.channels_max * sizeof(Ops), kPair));
+  for (uint32_t i = 0; limits.op_ring_bytes != 0 && i < limits.channels_max; ++i) {
+    Ops unplaced;
+    (to.ops_ != nullptr ? new (&to.ops_[i]) Ops : &unplaced)->carve(arena, limits.requests_max);
+  }
+  to.regions_.carve(arena, limits.mrs_max, limits.mr_bytes);
   to.rings_ = static_cast<uint8_t*>(arena.carve(limits.rings_max * inbox_stride(limits), Handles::kPage));
   return c;
 }
@@ -180,6 +194,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   if (slot < kContextsMax) {
     Handles::Entry& e = Handles::table.entries[slot];
     *id = c->id_ = Id::make(Id::kContext, slot, 0, next_serial());
+    c->regions_.open(slot);
     e.channels = c->channels_;
     e.channels_max.store(limits.channels_max, std::memory_order_release);
     e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles
@@ -371,6 +386,32 @@ Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
 Code Context::connect_self(uint32_t wait, uint64_t* id) noexcept {
   return open_channel(
       wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// memory
+
+Code Context::alloc_region(uint64_t bytes, bool zeroed, uint64_t* id) noexcept {
+  return regions_.alloc(bytes, zeroed, next_serial(), id);
+}
+
+Code Context::enroll_region(void* address, uint64_t bytes, uint32_t access, uint64_t* id) noexcept {
+  return regions_.enroll(address, bytes, access, next_serial(), id);
+}
+
+Code Context::free_region(uint64_t id) noexcept {
+  Code code = regions_.free(id);
+  if (code != kInUse || ops_ == nullptr) return code;
+  for (uint32_t i = 0; i < limits_.channels_max; ++i) {
+    if (channels_[i].id() == Channel::kNobody) continue;
+    Code over = channels_[i].over();
+    if (over == kOk) {
+      ops_[i].reap();
+    } else {
+      ops_[i].abort(over);
+    }
+  }
+  return regions_.free(id);
 }
 
 Code Context::close_channel(Channel* channel, uint64_t id) noexcept {

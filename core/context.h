@@ -12,6 +12,8 @@
 #include "core/attach.h"
 #include "core/backend.h"
 #include "core/channel.h"
+#include "core/ops.h"
+#include "core/region.h"
 
 namespace rc {
 
@@ -23,6 +25,14 @@ struct Limits {
   uint64_t ring_bytes;
   uint32_t meshes_max;
   uint32_t mesh_members_max;
+  // Regions and operations; see core/region.h and core/ops.h.
+  uint32_t mrs_max;
+  uint64_t mr_bytes;
+  uint32_t op_ring_bytes;  // 0: no channel has operations
+  uint32_t requests_max;
+  uint32_t peer_rights;    // of regions that a peer asks for
+  uint64_t peer_mr_bytes;  // the largest of them; 0: it gets none
+  uint64_t peer_mr_total;  // all of them, per channel
 };
 
 inline constexpr uint32_t kContextsMax = 64;
@@ -37,14 +47,29 @@ inline constexpr uint64_t kRingBytesDefault = uint64_t{4} << 20;
 // A handle's id: which context, which slot, and a number that is never given twice in a process. A channel's kind is 0,
 // so that kind and slot together are the slot, and one comparison checks both.
 struct Id {
-  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2, kMesh = 3 };
+  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2, kMesh = 3, kMemory = 4 };
+  // Of kind kMemory: a region's slot is its own; the others have their channel's slot, an index in its tables, and how
+  // often that entry was used, which begins again after 2^27 times.
+  enum Part : uint64_t { kRegion = 0, kGrant = 1, kRemote = 2, kRequest = 3 };
   static constexpr uint64_t make(Kind kind, uint32_t context, uint32_t slot, uint64_t serial) noexcept {
-    return (serial << 24) | (uint64_t{context} << 18) | (uint64_t{kind} << 16) | slot;
+    return (serial << 25) | (uint64_t{context} << 19) | (uint64_t{kind} << 16) | slot;
   }
-  static constexpr uint64_t serial(uint64_t id) noexcept { return id >> 24; }
+  static constexpr uint64_t make_region(uint32_t context, uint32_t slot, uint64_t serial) noexcept {
+    return (serial << 27) | (uint64_t{context} << 19) | (uint64_t{kMemory} << 16) | slot;
+  }
+  static constexpr uint64_t make_part(Part part, uint32_t context, uint32_t slot, uint32_t index,
+                                      uint64_t uses) noexcept {
+    return (uses << 37) | (uint64_t{index} << 27) | (uint64_t{part} << 25) | (uint64_t{context} << 19) |
+           (uint64_t{kMemory} << 16) | slot;
+  }
+  static constexpr bool is(uint64_t id, Part part) noexcept { return kind(id) == kMemory && ((id >> 25) & 3) == part; }
+  static constexpr uint32_t index(uint64_t id) noexcept { return static_cast<uint32_t>((id >> 27) & 1023); }
+  static constexpr uint64_t serial(uint64_t id) noexcept {
+    return kind(id) != kMemory ? id >> 25 : is(id, kRegion) ? id >> 27 : UINT64_MAX;
+  }
   static constexpr uint32_t slot(uint64_t id) noexcept { return static_cast<uint32_t>(id & 0xffff); }
-  static constexpr Kind kind(uint64_t id) noexcept { return static_cast<Kind>((id >> 16) & 3); }
-  static constexpr uint32_t context(uint64_t id) noexcept { return static_cast<uint32_t>((id >> 18) & 63); }
+  static constexpr Kind kind(uint64_t id) noexcept { return static_cast<Kind>((id >> 16) & 7); }
+  static constexpr uint32_t context(uint64_t id) noexcept { return static_cast<uint32_t>((id >> 19) & 63); }
 };
 
 struct Listener {
@@ -74,6 +99,14 @@ class Context {
   Code close_channel(Channel* channel, uint64_t id) noexcept;
   Code open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
   Code close_mesh(Mesh* mesh, uint64_t id) noexcept;
+
+  // --- memory ---
+  Regions& regions() noexcept { return regions_; }
+  Code alloc_region(uint64_t bytes, bool zeroed, uint64_t* id) noexcept;
+  Code enroll_region(void* address, uint64_t bytes, uint32_t access, uint64_t* id) noexcept;
+  // Leases that are over and channels that have ended hold it no longer.
+  Code free_region(uint64_t id) noexcept;
+  Ops* ops_of(const Channel* channel) noexcept { return ops_ == nullptr ? nullptr : &ops_[channel - channels_]; }
 
   // --- what backends use ---
   void lock() noexcept { pthread_mutex_lock(&mutex_); }
@@ -109,6 +142,8 @@ class Context {
   std::atomic<bool> stopped_{false};
   Channel* channels_ = nullptr;
   Listener* listeners_ = nullptr;
+  Ops* ops_ = nullptr;  // one per channel; null: no channel has operations
+  Regions regions_;
   uint8_t* links_ = nullptr;
   uint8_t* rings_ = nullptr;
   ListenPoint* points_ = nullptr;
@@ -135,7 +170,7 @@ struct Handles {
   // Written as a question so that the caller has one branch, not two.
   static bool find(uint64_t id, Channel** channel) noexcept {
     Entry& e = table.entries[Id::context(id)];
-    uint64_t slot = id & 0x3ffff;
+    uint64_t slot = id & 0x7ffff;
     // Pairs with the release in Context::open: `channels` is set before.
     if (slot >= e.channels_max.load(std::memory_order_acquire)) return false;
     *channel = &e.channels[slot];
@@ -152,6 +187,9 @@ struct Handles {
   }
   static Listener* listener(uint64_t id) noexcept;
   static Mesh* mesh(uint64_t id) noexcept;
+  // The context of a region's id, and the channel of a grant's, a remote's or a request's, as far as they exist.
+  static Context* home(uint64_t id) noexcept { return Id::kind(id) == Id::kMemory ? owner(id) : nullptr; }
+  static Channel* part_of(uint64_t id) noexcept;
   // Why an id leads nowhere.
   static Code refuse(uint64_t id, const char* kind) noexcept;
 };

@@ -11,11 +11,14 @@ constexpr size_t kSomeBytes = 8192;
 }  // namespace
 
 Code Channel::look_for_bytes(size_t n) noexcept {
+  Code code = kOk;
   if (!direct_) {
-    Code code = link_->ops->progress(link_, kGetSide);
+    code = link_->ops->progress(link_, kGetSide);
     if (code != kOk && get_.ring.available() == 0 && over_.load(std::memory_order_relaxed) == kOk) end(code);
   }
   if (!get_.ring.look(inbox_->line)) return corrupt("the peer's tail went backwards or beyond the ring");
+  code = serve_ops();
+  if (code == kCorrupt) return code;
   return get_.ring.available() >= n ? kOk : kWouldBlock;
 }
 
@@ -52,6 +55,7 @@ bool Channel::get_straight(void* data, size_t n) noexcept {
     if (get_.ring.available() < n) {
       pause_in_stream();
       if (!get_.ring.look(inbox_->line)) return false;  // the slow path looks again and says what is wrong
+      if (serve_ops() == kCorrupt) return false;
       size_t have = get_.ring.available();
       get_.backlog = have > n;
       if (have < n) return false;

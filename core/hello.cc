@@ -36,6 +36,8 @@ Hello make_hello(Hello::Kind kind, const ChannelParams& params, uint64_t ring_by
   h.layout = kLayoutHash;
   h.ring_bytes = ring_bytes;
   h.heavy_fence = heavy_fence_registered() ? 1 : 0;
+  h.op_ring_bytes = params.op_ring_bytes;
+  h.requests = params.requests;
   memcpy(h.identity, params.identity, sizeof h.identity);
   if (kind == Hello::kAsk) memcpy(h.token, params.token, sizeof h.token);
   return h;
@@ -92,6 +94,14 @@ Code judge_ask(const Hello& ask, const ChannelParams& mine, uint64_t* ring_bytes
   }
   *ring_bytes = wanted;
   return kOk;
+}
+
+void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Link* link) noexcept {
+  uint32_t bytes = theirs.op_ring_bytes < mine.op_ring_bytes ? theirs.op_ring_bytes : mine.op_ring_bytes;
+  uint32_t requests = theirs.requests < mine.requests ? theirs.requests : mine.requests;
+  bool none = bytes < kOpRingMin || requests == 0;
+  link->op_ring_bytes = none ? 0 : bytes - bytes % uint32_t{kLine};
+  link->requests = none ? 0 : requests;
 }
 
 Code refused(const Hello& h) noexcept {

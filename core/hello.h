@@ -21,7 +21,10 @@ struct Hello {
   uint32_t heavy_fence;  // 1: the speaker's process takes part in heavy_fence
   char identity[kIdentityBytes];
   char token[kTokenBytes];  // kAsk only
-  char text[168];           // beside a refusal
+  // What the speaker's channel would have; the smaller of the two wishes is agreed (agree_on_ops). 0: no operations.
+  uint32_t op_ring_bytes;
+  uint32_t requests;
+  char text[160];  // beside a refusal
 };
 static_assert(sizeof(Hello) == 336);
 
@@ -36,6 +39,8 @@ Hello make_refusal(const ChannelParams& params, Code code) noexcept;
 Code check_hello(const Hello& hello, size_t bytes, Hello::Kind kind) noexcept;
 // The listener's verdict on a kAsk that passed check_hello: token, its own judge, ring size.
 Code judge_ask(const Hello& ask, const ChannelParams& mine, uint64_t* ring_bytes) noexcept;
+// What both wishes come to: the op ring of the link, none if either end wants none.
+void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Link* link) noexcept;
 // Turns a peer's refusal into this end's result.
 Code refused(const Hello& hello) noexcept;
 

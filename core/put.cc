@@ -9,6 +9,7 @@ namespace {
 // which overlaps anyway, in large ones.
 constexpr size_t kAnswerPiece = 8192;
 constexpr size_t kStreamPiece = 131072;
+constexpr char kBehindText[] = "operations that were posted before wait for the peer to make room";
 
 }  // namespace
 
@@ -19,6 +20,7 @@ Code Channel::look_for_space(size_t n) noexcept {
   }
   if (!put_.ring.take_credit(inbox_->credit))
     return corrupt("the peer's credit went backwards or beyond what was sent");
+  if (serve_ops() == kCorrupt) return kCorrupt;
   return put_.ring.space() >= n ? kOk : kWouldBlock;
 }
 
@@ -55,7 +57,7 @@ bool Channel::put_straight(const void* data, size_t n) noexcept {
   }
   RC_STEP("put: before the bytes");
   put_.ring.write_here(data, n);
-  publish(data, n);
+  publish_direct(data, n);                        // no operation is behind: posting one ends the straight path
   if (answer) put_.ring.own_ahead(kAnswerAhead);  // while the peer reads
   return true;
 }
@@ -83,8 +85,17 @@ Code Channel::post_written() noexcept {
 
 // Makes everything written visible to the peer. `newest`: the last n bytes, if they are at hand in one piece.
 Code Channel::publish(const void* newest, size_t n) noexcept {
-  if (!direct_) return post_written();
   if (put_.ring.staged() == 0) return kOk;
+  if (ops_behind()) {  // the bytes may be a notice of what those write (O3)
+    Code code = serve_ops();
+    if (code != kOk || ops_behind()) return code != kOk ? code : fail_plain(kWouldBlock, kBehindText);
+  }
+  if (!direct_) return post_written();
+  publish_direct(newest, n);
+  return kOk;
+}
+
+void Channel::publish_direct(const void* newest, size_t n) noexcept {
   RC_STEP("put: bytes written, not published");
   if (newest != nullptr && n <= kTailBytes && answering_.load(std::memory_order_relaxed)) {
     put_.ring.publish_with_copy(outbox_->line, newest, n);
@@ -94,7 +105,6 @@ Code Channel::publish(const void* newest, size_t n) noexcept {
   answering_.store(false, std::memory_order_relaxed);
   RC_STEP("put: published");
   ring_getter();
-  return kOk;
 }
 
 // The same, but waits while the link's queue is full.
@@ -104,8 +114,8 @@ Code Channel::publish_piece(const void* newest, size_t n, Wait& wait) noexcept {
   return wait_for(
       kPutSide,
       [this]() noexcept {
-        Code c = link_->ops->progress(link_, kPutSide);
-        return c == kOk ? post_written() : end(c);
+        Code c = direct_ ? kOk : link_->ops->progress(link_, kPutSide);
+        return c == kOk ? publish(nullptr, 0) : end(c);
       },
       wait);
 }
@@ -169,6 +179,7 @@ Code Channel::put(const ConstSpan* spans, size_t n, Amount amount, bool publish_
   }
   Wait wait(timeout_ns);
   if (n == 0) return publish_now ? publish_piece(nullptr, 0, wait) : kOk;
+  if (ops_ != nullptr) allow_straight(kPutSide);  // again, if operations were behind
   return stream_out(spans, n, need, publish_now, wait, done);
 }
 

@@ -51,7 +51,7 @@ void Channel::close_readiness() noexcept {
 void Channel::update_readiness() noexcept {
   auto something = [this]() noexcept {
     return look_for_bytes(get_.wanted) != kWouldBlock || ended() != kOk ||
-           (put_.wanted > 1 && look_for_space(put_.wanted) != kWouldBlock);
+           (put_.wanted > 1 && look_for_space(put_.wanted) != kWouldBlock) || (ops_ != nullptr && ops_->news());
   };
   bool signal = something();
   if (!signal) {

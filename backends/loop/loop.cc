@@ -150,6 +150,8 @@ Code loop_accept(Context& context, ListenPoint* p, Deadline deadline, Link* l) n
       if (verdict == kOk) {
         pair_one(link, client, ring_bytes, client->ask.identity);
         pair_one(client, link, ring_bytes, p->params.identity);
+        agree_on_ops(client->ask, p->params, link);
+        agree_on_ops(client->ask, p->params, client);
       } else {
         client->verdict = verdict;
         strncpy(client->text, reason(), sizeof client->text - 1);

@@ -47,7 +47,7 @@ struct Mail {
   Letter receives;  // how many the peer has posted since the channel began
 };
 
-inline constexpr size_t kMailOffset = 384;
+inline constexpr size_t kMailOffset = kBackendOffset;
 static_assert(sizeof(Inbox) <= kMailOffset && kMailOffset + sizeof(Mail) <= kRingOffset);
 static_assert(sizeof(Letter) == sizeof(Sealed));
 

@@ -23,7 +23,7 @@ void forget(HalfOpen* h) noexcept {
     if (*fd >= 0) close(*fd);
     *fd = -1;
   }
-  if (h->outbox != nullptr) unmap_segment(h->outbox, h->ring_bytes);
+  if (h->outbox != nullptr) unmap_segment(h->outbox, h->agreed.both_rings());
   h->outbox = nullptr;
 }
 
@@ -89,9 +89,10 @@ Code offer(ShmPoint* point, HalfOpen* h) noexcept {
   uint64_t ring_bytes = 0;
   if (code == kOk) code = judge_ask(h->ask, point->params, &ring_bytes);
   if (code != kOk) return code;
-  code = make_segment(ring_bytes, &h->segment_fd, &h->outbox);
+  h->agreed.ring_bytes = ring_bytes;
+  agree_on_ops(h->ask, point->params, &h->agreed);
+  code = make_segment(h->agreed.both_rings(), &h->segment_fd, &h->outbox);
   if (code != kOk) return code;
-  h->ring_bytes = ring_bytes;
   code = send_hello(h->fd, make_hello(Hello::kOffer, point->params, ring_bytes), h->segment_fd);
   close(h->segment_fd);
   h->segment_fd = -1;
@@ -107,19 +108,21 @@ Code finish(ShmPoint* point, HalfOpen* h, Link* link) noexcept {
   Code code = receive_hello(h->fd, &accept, &bytes, &segment);
   if (code == kOk) code = check_hello(accept, bytes, Hello::kAccept);
   if (code == kOk && segment < 0) code = fail_plain(kNotRingchan, "the client sent no memory file");
-  if (code == kOk) code = map_segment(segment, h->ring_bytes, &link->inbox);
+  if (code == kOk) code = map_segment(segment, h->agreed.both_rings(), &link->inbox);
   if (segment >= 0) close(segment);
   if (code != kOk) return code;
   RC_STEP("accept: mapped");
-  code = send_hello(h->fd, make_hello(Hello::kGo, point->params, h->ring_bytes), -1);
+  code = send_hello(h->fd, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes), -1);
   if (code != kOk) {
-    unmap_segment(link->inbox, h->ring_bytes);
+    unmap_segment(link->inbox, h->agreed.both_rings());
     link->inbox = nullptr;
     return code;
   }
   link->ops = point->ops;
   link->outbox = h->outbox;
-  link->ring_bytes = h->ring_bytes;
+  link->ring_bytes = h->agreed.ring_bytes;
+  link->op_ring_bytes = h->agreed.op_ring_bytes;
+  link->requests = h->agreed.requests;
   link->direct = true;
   link->full_fence = h->ask.heavy_fence == 0;
   link->fd[kGetSide] = h->fd;

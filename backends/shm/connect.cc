@@ -91,8 +91,9 @@ Code shake_hands(Context& context, const ChannelParams& params, Deadline deadlin
                 static_cast<unsigned long long>(params.ring_bytes_max));
   }
   link->ring_bytes = ring_bytes;
-  code = map_segment(fds.theirs, ring_bytes, &link->inbox);
-  if (code == kOk) code = make_segment(ring_bytes, &fds.ours, &link->outbox);
+  agree_on_ops(offer, params, link);
+  code = map_segment(fds.theirs, link->both_rings(), &link->inbox);
+  if (code == kOk) code = make_segment(link->both_rings(), &fds.ours, &link->outbox);
   if (code == kOk) code = send_hello(fds.main, make_hello(Hello::kAccept, params, ring_bytes), fds.ours);
   if (code != kOk) return code;
   RC_STEP("connect: accepted");
@@ -125,13 +126,13 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
     if (code == kOk) break;
     fds.drop(fds.main);
     fds.drop(fds.put);
-    if (link->inbox != nullptr) unmap_segment(link->inbox, link->ring_bytes);
-    if (link->outbox != nullptr) unmap_segment(link->outbox, link->ring_bytes);
+    if (link->inbox != nullptr) unmap_segment(link->inbox, link->both_rings());
+    if (link->outbox != nullptr) unmap_segment(link->outbox, link->both_rings());
     link->inbox = link->outbox = nullptr;
     // A listener that closed with us in its backlog: another one may come. One that died later is an answer.
     // A crowd at the listener may have cost us our place.
     bool again = code == kHandshake || (code == kPeerDead && link->ring_bytes == 0);
-    link->ring_bytes = 0;
+    link->ring_bytes = link->op_ring_bytes = link->requests = 0;
     if (!again) return code;
     if (deadline.left(now_ns()) == 0)
       return code == kHandshake ? fail_plain(kTimeout, "the listener was too busy until the deadline") : code;
@@ -150,8 +151,8 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
 void shm_close(Context&, Link* link) noexcept {
   for (int& fd : link->fd) close(fd);
   if (link->common_fd >= 0) close(link->common_fd);
-  unmap_segment(link->inbox, link->ring_bytes);
-  unmap_segment(link->outbox, link->ring_bytes);
+  unmap_segment(link->inbox, link->both_rings());
+  unmap_segment(link->outbox, link->both_rings());
 }
 
 // A child that the peer has forked holds copies of its sockets, so that they do not hang up when the peer dies. Since

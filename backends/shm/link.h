@@ -18,7 +18,7 @@ struct HalfOpen {
   int segment_fd;  // our segment until it is sent
   int64_t until_ns;
   int64_t pid;
-  uint64_t ring_bytes;
+  Link agreed;    // only the sizes of its rings
   Inbox* outbox;  // our segment
   Hello ask;
   bool same_peer(const HalfOpen& other) const noexcept { return pid == other.pid; }

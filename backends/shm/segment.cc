@@ -78,23 +78,23 @@ int reserve_pages(int file, size_t bytes) noexcept {
 
 }  // namespace
 
-size_t segment_bytes(uint64_t ring_bytes) noexcept {
-  return (kRingOffset + ring_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+size_t segment_bytes(uint64_t rings) noexcept {
+  return (kRingOffset + rings + kPageBytes - 1) / kPageBytes * kPageBytes;
 }
 
-Code make_segment(uint64_t ring_bytes, int* fd, Inbox** outbox) noexcept {
-  size_t bytes = segment_bytes(ring_bytes);
+Code make_segment(uint64_t rings, int* fd, Inbox** outbox) noexcept {
+  size_t bytes = segment_bytes(rings);
   uint64_t room = room_bytes();
   if (bytes > room) {
     return fail(kNoSpace, "a ring of %llu bytes is wanted, %llu bytes are available on this machine; lower ring_bytes",
-                static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(room));
+                static_cast<unsigned long long>(rings), static_cast<unsigned long long>(room));
   }
   rlimit largest;  // growing a file beyond it is a deadly signal, not an error
   if (getrlimit(RLIMIT_FSIZE, &largest) == 0 && largest.rlim_cur != RLIM_INFINITY && bytes > largest.rlim_cur) {
     return fail(
         kNoSpace,
         "a ring of %llu bytes is wanted, files of %llu bytes are allowed (ulimit -f); raise it or lower ring_bytes",
-        static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(largest.rlim_cur));
+        static_cast<unsigned long long>(rings), static_cast<unsigned long long>(largest.rlim_cur));
   }
   int file = memfd_create("ringchan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (file < 0) return fail_errno(kSystem, "memfd_create for a ring", errno);
@@ -129,8 +129,8 @@ Code make_segment(uint64_t ring_bytes, int* fd, Inbox** outbox) noexcept {
   return kOk;
 }
 
-Code map_segment(int fd, uint64_t ring_bytes, const Inbox** inbox) noexcept {
-  size_t bytes = segment_bytes(ring_bytes);
+Code map_segment(int fd, uint64_t rings, const Inbox** inbox) noexcept {
+  size_t bytes = segment_bytes(rings);
   // The seals first: only a memory file answers that, nobody else's code is asked, and from then on its size stands.
   int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0) return fail_plain(kCorrupt, "the peer sent a descriptor that is no memory file");
@@ -156,8 +156,8 @@ Code map_segment(int fd, uint64_t ring_bytes, const Inbox** inbox) noexcept {
   return kOk;
 }
 
-void unmap_segment(const Inbox* inbox, uint64_t ring_bytes) noexcept {
-  munmap(const_cast<Inbox*>(inbox), segment_bytes(ring_bytes));
+void unmap_segment(const Inbox* inbox, uint64_t rings) noexcept {
+  munmap(const_cast<Inbox*>(inbox), segment_bytes(rings));
 }
 
 }  // namespace rc

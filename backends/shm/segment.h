@@ -11,16 +11,16 @@
 
 namespace rc {
 
-// Bytes of a segment whose ring has ring_bytes.
-size_t segment_bytes(uint64_t ring_bytes) noexcept;
+// Bytes of a segment whose rings take so many (Link::both_rings).
+size_t segment_bytes(uint64_t rings) noexcept;
 
 // Makes one: *fd to be sent to the reader, *outbox mapped for writing.
-Code make_segment(uint64_t ring_bytes, int* fd, Inbox** outbox) noexcept;
+Code make_segment(uint64_t rings, int* fd, Inbox** outbox) noexcept;
 
 // Maps the peer's: fd is peer input, stays the caller's.
-Code map_segment(int fd, uint64_t ring_bytes, const Inbox** inbox) noexcept;
+Code map_segment(int fd, uint64_t rings, const Inbox** inbox) noexcept;
 
-void unmap_segment(const Inbox* inbox, uint64_t ring_bytes) noexcept;
+void unmap_segment(const Inbox* inbox, uint64_t rings) noexcept;
 
 }  // namespace rc
 

@@ -89,6 +89,7 @@ Code admit(TcpPoint* point, TcpHalfOpen* h, TcpLink* link) noexcept {
   if (code == kOk && hung_up(h->fd)) code = fail_plain(kPeerDead, "the client went away during the handshake");
   if (code == kOk) code = open_link(link, h->fd, point->options, ring_bytes);
   if (code != kOk) return code;
+  agree_on_ops(h->ask, point->params, link);
   RC_STEP("accept: judged");
   code = send_hello(h->fd, make_hello(Hello::kGo, point->params, ring_bytes));
   if (code != kOk) {

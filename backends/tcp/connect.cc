@@ -143,8 +143,10 @@ Code shake_hands(Context& context, const ChannelParams& params, const TcpOptions
   }
   RC_STEP("connect: let in");
   code = open_link(link, fd, options, go.ring_bytes);
-  if (code == kOk) memcpy(link->identity, go.identity, sizeof link->identity);
-  return code;
+  if (code != kOk) return code;
+  agree_on_ops(go, params, link);
+  memcpy(link->identity, go.identity, sizeof link->identity);
+  return kOk;
 }
 
 // Until a listener lets us in. A listener that closed with us in its backlog: another one may come. A crowd at the

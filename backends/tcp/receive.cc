@@ -19,6 +19,8 @@ constexpr size_t kAheadBytes = 4096;
 constexpr uint64_t kTail = offsetof(Inbox, line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 constexpr uint64_t kCredit = offsetof(Inbox, credit);
 constexpr uint64_t kGetter = offsetof(Inbox, getter);
+constexpr uint64_t kOpTail = offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
+constexpr uint64_t kOpCredit = offsetof(Inbox, op_credit);
 
 enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide, kWantsCredit = 4 };
 
@@ -39,6 +41,14 @@ bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* 
     case kCredit:
       to = &link->own_inbox->credit;
       *news |= kForPutter;
+      break;
+    case kOpTail:
+      to = &link->own_inbox->op_line.tail;
+      *news |= kForGetter | kForPutter;
+      break;
+    case kOpCredit:
+      to = &link->own_inbox->op_credit;
+      *news |= kForGetter | kForPutter;
       break;
     case kGetter:
       to = &link->own_inbox->getter;
@@ -77,8 +87,11 @@ bool apply_control(TcpLink* link, const Frame& frame, uint32_t* news) noexcept {
 // The header of a WRITE into the ring: its bytes may come now.
 bool begin_write(TcpLink* link, const Frame& frame) noexcept {
   uint64_t at = frame.offset - kRingOffset;
-  if (frame.bytes == 0 || frame.bytes > link->ring_bytes || at > link->ring_bytes - frame.bytes)
-    return corrupt(link, "the peer writes outside of the ring");
+  size_t op_at = op_ring_at(link->ring_bytes);
+  bool in_ring = frame.bytes <= link->ring_bytes && at <= link->ring_bytes - frame.bytes;
+  bool in_op_ring =
+      frame.bytes <= link->op_ring_bytes && at >= op_at && at - op_at <= link->op_ring_bytes - frame.bytes;
+  if (frame.bytes == 0 || (!in_ring && !in_op_ring)) return corrupt(link, "the peer writes outside of the rings");
   link->write_at = frame.offset;
   link->write_left = frame.bytes;
   return true;

@@ -13,8 +13,8 @@ SendQueue::Slot* SendQueue::waiting(Frame::Kind kind, uint64_t offset) noexcept 
 }
 
 void SendQueue::write(const WorkRequest& request) noexcept {
-  constexpr uint64_t kCredit = offsetof(Inbox, credit);
-  Slot* slot = request.offset == kCredit ? waiting(Frame::kWrite, kCredit) : nullptr;
+  bool credit = request.offset == offsetof(Inbox, credit) || request.offset == offsetof(Inbox, op_credit);
+  Slot* slot = credit ? waiting(Frame::kWrite, request.offset) : nullptr;
   if (slot == nullptr) slot = &add();
   slot->frame = {Frame::kWrite, request.bytes, request.offset};
   slot->data = request.copy ? nullptr : request.local;

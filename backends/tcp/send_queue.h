@@ -15,10 +15,10 @@ namespace rc {
 class SendQueue {
  public:
   static constexpr uint32_t kSlots = 32;
-  // Slots that only single words and control frames take. There are at most eight of them at a time: two credits (one
-  // half sent, one that later ones are merged into), the last word, a FLUSH, and two each of FLUSHED and WANT, for the
-  // same reason.
-  static constexpr uint32_t kReserved = 8;
+  // Slots that only single words and control frames take. There are at most ten of them at a time: two credits of each
+  // ring (one half sent, one that later ones are merged into), the last word, a FLUSH, and two each of FLUSHED and
+  // WANT, for the same reason.
+  static constexpr uint32_t kReserved = 10;
   static constexpr uint32_t kPiecesMost = 2 * kSlots;
 
   uint32_t count() const noexcept { return count_; }

@@ -343,33 +343,38 @@ TEST(Allocation, NoneOnTheDataPathOfAttachedMemory) {
   munmap(memory, 2 * bytes);
 }
 
+// Both ends of a channel in one context.
+void connect_both(rc_ctx ctx, rc_channel* near, rc_channel* far, Count* count) {
+  std::string uri = random_uri("loop");
+  rc_listener listener;
+  rc_channel_config config = channel_config();
+  WANT_RC(RC_OK, rc_listen(ctx, uri.c_str(), &config, &listener));
+  pthread_t thread;
+  struct Connect {
+    rc_ctx ctx;
+    const char* uri;
+    rc_channel* channel;
+  } connect = {ctx, uri.c_str(), far};
+  pthread_create(
+      &thread, nullptr,
+      [](void* argument) -> void* {
+        auto* c = static_cast<Connect*>(argument);
+        rc_connect(c->ctx, c->uri, nullptr, kPatience, c->channel);
+        return nullptr;
+      },
+      &connect);
+  WANT_RC(RC_OK, rc_accept(listener, kPatience, near));
+  pthread_join(thread, nullptr);
+}
+
 // Both ends in one thread, so that nothing but the library is counted.
 TEST(Allocation, NoneOnTheDataPathOfLoop) {
   Children one;
   one.run([](Count* count) {
-    std::string uri = random_uri("loop");
     rc_ctx ctx;
-    rc_listener listener;
     rc_channel near{0}, far{0};
-    rc_channel_config config = channel_config();
     WANT_RC(RC_OK, rc_open(nullptr, &ctx));
-    WANT_RC(RC_OK, rc_listen(ctx, uri.c_str(), &config, &listener));
-    pthread_t thread;
-    struct Connect {
-      rc_ctx ctx;
-      const char* uri;
-      rc_channel* channel;
-    } connect = {ctx, uri.c_str(), &far};
-    pthread_create(
-        &thread, nullptr,
-        [](void* argument) -> void* {
-          auto* c = static_cast<Connect*>(argument);
-          rc_connect(c->ctx, c->uri, nullptr, kPatience, c->channel);
-          return nullptr;
-        },
-        &connect);
-    WANT_RC(RC_OK, rc_accept(listener, kPatience, &near));
-    pthread_join(thread, nullptr);
+    connect_both(ctx, &near, &far, count);
     Section section(count);
     size_t n = 0;
     for (int i = 0; i < 200; ++i) {
@@ -379,6 +384,50 @@ TEST(Allocation, NoneOnTheDataPathOfLoop) {
       WANT_RC(RC_OK, rc_recv(near, g_bytes, 500, &n, nullptr, nullptr, 0));
     }
     WANT_RC(RC_E_TIMEOUT, rc_get(near, g_bytes, 1, kShort, &n));
+  });
+  SKIP_WITHOUT_SECCOMP(one.count(0));
+  expect_none(one.count(0));
+}
+
+// Nor for memory regions out of the pool, grants and operations.
+TEST(Allocation, NoneForOperations) {
+  Children one;
+  one.run([](Count* count) {
+    rc_config config = {};
+    config.size = sizeof config;
+    config.mr_bytes = 1 << 20;
+    config.peer_mr_bytes = 4096;
+    rc_ctx ctx;
+    rc_channel near{0}, far{0};
+    WANT_RC(RC_OK, rc_open(&config, &ctx));
+    connect_both(ctx, &near, &far, count);
+    Section section(count);
+    for (int i = 0; i < 100; ++i) {
+      rc_mr local{0}, lent{0};
+      rc_grant grant{0};
+      rc_remote remote{0};
+      rc_request write{0}, read{0}, add{0};
+      WANT_RC(RC_OK, rc_mr_alloc(ctx, 4096, 0, &local));
+      WANT_RC(RC_OK, rc_mr_alloc(ctx, 4096, 0, &lent));
+      WANT_RC(RC_OK, rc_mr_grant(far, lent, 0, 4096, RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC, 0, &grant));
+      WANT_RC(RC_OK, rc_remote_get(near, 0, &remote));
+      WANT_RC(RC_OK, rc_write(local, 0, remote, 0, 4096, &write));
+      WANT_RC(RC_OK, rc_read(local, 0, remote, 0, 4096, &read));
+      WANT_RC(RC_OK, rc_fetch_add(remote, 8, 1, &add));
+      WANT_RC(RC_OK, rc_write(local, 0, remote, 64, 8, nullptr));
+      WANT_RC(RC_OK, rc_progress(far));
+      WANT_RC(RC_OK, rc_request_wait(add, 0, nullptr));
+      WANT_RC(RC_OK, rc_request_wait(read, 0, nullptr));
+      WANT_RC(RC_OK, rc_request_wait(write, 0, nullptr));
+      WANT_RC(RC_OK, rc_grant_revoke(grant));
+      WANT_RC(RC_OK, rc_remote_release(remote));
+      WANT_RC(RC_OK, rc_mr_free(lent));
+      WANT_RC(RC_OK, rc_mr_free(local));
+      WANT_RC(RC_E_WOULD_BLOCK, rc_remote_alloc(near, 4096, RC_MR_READ, 0, 0, &remote));
+      WANT_RC(RC_OK, rc_progress(far));
+      WANT_RC(RC_OK, rc_progress(near));
+      WANT_RC(RC_OK, rc_progress(far));
+    }
   });
   SKIP_WITHOUT_SECCOMP(one.count(0));
   expect_none(one.count(0));

@@ -70,6 +70,7 @@ int32_t Actor::open(const Call& call) {
   config.size = sizeof config;
   config.channels_max = static_cast<uint32_t>(call.n);
   config.ring_bytes = call.ring_bytes;
+  if (call.has_imm != 0) add_regions(&config);
   return rc_open(&config, &ctx_);
 }
 
@@ -280,6 +281,8 @@ int32_t Actor::act_on(const Call& call, Slot& slot, Reply* reply) {
       return rc_progress(slot.channel);
     case Op::kExit:
       _exit(0);
+    default:
+      return slot.memory.act(ctx_, slot.channel, call, reply);
   }
   return RC_E_INVALID;
 }

@@ -4,6 +4,7 @@
 
 #include "capi/rc.h"
 #include "harness/conformance/far.h"
+#include "harness/conformance/memory_actor.h"
 #include "harness/conformance/pattern.h"
 
 namespace conformance {
@@ -19,6 +20,7 @@ class Actor {
     rc_channel channel{0};
     Pattern out{kFarToNear};
     Pattern in{kNearToFar};
+    MemoryActor memory;
   };
   static constexpr uint32_t kSlots = 16;
 

@@ -42,7 +42,24 @@ enum class Op : uint32_t {
   kProgress,
   kInfo,  // text: the peer's identity, value: its process
   kExit,  // ends the process, closing nothing
+  // Memory; each end has some regions, grants and pieces of remote memory, named by `item`.
+  kMrAlloc,  // n bytes, all `value`
+  kMrFree,
+  kMrFill,   // n bytes from offset on become `value`
+  kMrCount,  // done: how many of the n bytes from offset on are `value`, up to the first that is not; value: the word
+             // there
+  kGrant,    // n bytes from offset on, rights, lease_ns; text of the reply: its token
+  kRevoke,
+  kTakeBack,
+  kRemoteGet,
+  kImmGet,
+  kOperate,     // `operation` on n bytes of remote memory from offset on, and waits; value: the old word
+  kAddOwn,      // adds 1 to the word at offset of its own region, n times, and looks at the channel in between
+  kNotices,     // n times: gets one byte, then all of region `item` must be that byte
+  kImmNotices,  // n times: takes an immediate, then all of region `item` must be that byte
 };
+
+enum class Operation : uint32_t { kWrite, kRead, kSwap, kAdd };
 
 struct Call {
   Op op;
@@ -58,6 +75,13 @@ struct Call {
   char text[200] = "";
   char identity[100] = "";
   char token[100] = "";
+  uint32_t item = 0;
+  uint32_t rights = RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC;
+  Operation operation = Operation::kWrite;
+  uint64_t offset = 0;
+  uint64_t value = 0;
+  uint64_t compare = 0;
+  int64_t lease_ns = 0;
 };
 
 struct Reply {

@@ -21,7 +21,10 @@ std::vector<Backend> backends() {
   Backend spin = loop;
   spin.name = "LoopSpin";
   spin.wait = RC_WAIT_SPIN;
-  return {loop, far_listens, sleep, spin};
+  Backend regions = loop;
+  regions.name = "LoopRegions";
+  regions.regions = true;
+  return {loop, far_listens, sleep, spin, regions};
 }
 
 }  // namespace conformance

@@ -12,6 +12,8 @@
 
 #include <chrono>
 
+#include "harness/conformance/memory_actor.h"
+
 namespace conformance {
 
 Holdings holdings() {
@@ -33,6 +35,7 @@ void Pair::SetUp() {
   config.size = sizeof config;
   config.channels_max = 2 * kChannels;
   config.ring_bytes = kRingMax;
+  if (has_regions()) add_regions(&config);
   ASSERT_RC(RC_OK, rc_open(&config, &ctx_));
   open(far(), ctx_);
   if (!backend().attached) uri_ = backend().make_uri();
@@ -74,6 +77,7 @@ void Pair::open(Far& far, rc_ctx shared) {
   Call open{Op::kOpen};
   open.n = kChannels;
   open.ring_bytes = kRingMax;
+  open.has_imm = has_regions() ? 1 : 0;
   ASSERT_FAR(RC_OK, 0u, far.call(open));
 }
 

@@ -39,6 +39,8 @@ class Pair : public testing::TestWithParam<Backend> {
   void TearDown() override;
 
   static const Backend& backend() { return GetParam(); }
+  // The contexts have regions, so the channels have operations.
+  virtual bool has_regions() const { return backend().regions; }
   Far& far(size_t i = 0);
   // One more far end without a context, and a context for it: its own, or a shared one if the backend wants that.
   std::unique_ptr<Far> hire();

@@ -26,7 +26,10 @@ std::vector<Backend> backends() {
   Backend path = shm;
   path.name = "ShmPath";
   path.make_uri = [] { return unique_name("shm:/tmp/rc-test-") + ".sock"; };
-  return {shm, far_listens, one_context, sleep, spin, path};
+  Backend regions = shm;
+  regions.name = "ShmRegions";
+  regions.regions = true;
+  return {regions, shm, far_listens, one_context, sleep, spin, path};
 }
 
 }  // namespace conformance

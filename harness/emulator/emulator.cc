@@ -188,10 +188,18 @@ void land(EmulatedLink* link, int64_t now) noexcept {
 
 Word& word_at(EmulatedLink* link, uint32_t i) noexcept { return link->words[(link->head + i) % kWords]; }
 
-// All reserved places are taken, so there are credits: the newest of them says nothing that the one to come does not.
-void forget_newest_credit(EmulatedLink* link) noexcept {
+// All reserved places are taken, so there are credits of both rings, or `coming` is another of theirs: one that is
+// followed by another of its kind says nothing that the other does not.
+void forget_a_credit(EmulatedLink* link, uint64_t coming) noexcept {
+  bool credit = coming == offsetof(Inbox, credit), op_credit = coming == offsetof(Inbox, op_credit);
   uint32_t i = --link->count;
-  while (word_at(link, i).offset != offsetof(Inbox, credit)) --i;
+  for (;; --i) {
+    bool& followed = word_at(link, i).offset == offsetof(Inbox, credit) ? credit : op_credit;
+    if (word_at(link, i).offset != offsetof(Inbox, credit) && word_at(link, i).offset != offsetof(Inbox, op_credit))
+      continue;
+    if (followed) break;
+    followed = true;
+  }
   for (; i < link->count; ++i) word_at(link, i) = word_at(link, i + 1);
 }
 
@@ -202,7 +210,7 @@ Code emulated_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   land(link, now);
   bool single = n == 1 && requests[0].copy;
   if (!single && link->count + n + kReserved > kWords) return kWouldBlock;
-  if (single && link->count == kWords) forget_newest_credit(link);
+  if (single && link->count == kWords) forget_a_credit(link, requests[0].offset);
   if (link->wire_free_ns < now) link->wire_free_ns = now;
   for (uint32_t i = 0; i < n; ++i) {
     const WorkRequest& request = requests[i];

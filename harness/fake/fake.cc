@@ -97,7 +97,7 @@ Code wrap(Context& context, const fake::Profile& profile, uint64_t stream, FakeL
   take_over(inner, outbox, link);
   link->context = &context;
   link->profile = profile;
-  link->wire.open(profile, stream, outbox, inner.outbox, inner.ring_bytes);
+  link->wire.open(profile, stream, outbox, inner);
   pair_up(context, link);
   return kOk;
 }

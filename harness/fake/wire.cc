@@ -32,7 +32,14 @@ uint64_t digest(const uint8_t* bytes, uint64_t n) noexcept {
 
 constexpr uint64_t kTailOffset = offsetof(Inbox, line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 constexpr uint64_t kCreditOffset = offsetof(Inbox, credit);
+constexpr uint64_t kOpTailOffset = offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
+constexpr uint64_t kOpCreditOffset = offsetof(Inbox, op_credit);
 constexpr uint64_t kGetterOffset = offsetof(Inbox, getter);  // with the last word
+
+bool is_word(uint64_t offset) noexcept {
+  return offset == kTailOffset || offset == kCreditOffset || offset == kOpTailOffset || offset == kOpCreditOffset ||
+         offset == kGetterOffset;
+}
 
 uint64_t common_divisor(uint64_t a, uint64_t b) noexcept {
   while (b != 0) {
@@ -68,14 +75,14 @@ void reset() noexcept {
   g_calm.store(false, std::memory_order_relaxed);
 }
 
-void Wire::open(const Profile& profile, uint64_t stream, const Inbox* outbox, Inbox* inbox,
-                size_t ring_bytes) noexcept {
+void Wire::open(const Profile& profile, uint64_t stream, const Inbox* outbox, const Link& inner) noexcept {
   memset(static_cast<void*>(this), 0, sizeof *this);
   profile_ = profile;
   random_ = Random(mix(mix(profile.seed) + stream) + 1);
   outbox_ = reinterpret_cast<const uint8_t*>(outbox);
-  inbox_ = reinterpret_cast<uint8_t*>(inbox);
-  ring_bytes_ = ring_bytes;
+  inbox_ = reinterpret_cast<uint8_t*>(inner.outbox);
+  ring_bytes_ = inner.ring_bytes;
+  op_ring_bytes_ = inner.op_ring_bytes;
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -86,11 +93,14 @@ void Wire::check(const WorkRequest& request) const noexcept {
   require(bytes != 0, "it has bytes");
   if (offset < kRingOffset) {
     require(request.copy, "a word of the head is copied");
-    require(bytes == sizeof(uint64_t) && (offset == kTailOffset || offset == kCreditOffset || offset == kGetterOffset),
-            "only the words tail, credit and getter are written in the head");
+    require(bytes == sizeof(uint64_t) && is_word(offset),
+            "only the words tail, credit and getter, and those of the op ring, are written in the head");
   } else {
     require(!request.copy, "ring bytes are not copied");
-    require(bytes <= ring_bytes_ && offset - kRingOffset <= ring_bytes_ - bytes, "it lies in the ring");
+    uint64_t at = offset - kRingOffset, op_at = op_ring_at(ring_bytes_);
+    require((bytes <= ring_bytes_ && at <= ring_bytes_ - bytes) ||
+                (bytes <= op_ring_bytes_ && at >= op_at && at - op_at <= op_ring_bytes_ - bytes),
+            "it lies in one of the rings");
     require(request.local == outbox_ + offset, "the outbox is the image of the peer's inbox");
   }
 }

@@ -16,8 +16,8 @@ class Wire {
  public:
   enum State : uint32_t { kWorks, kDropped, kFailed };
 
-  // From `outbox` to `inbox`, with rings of ring_bytes.
-  void open(const Profile& profile, uint64_t stream, const Inbox* outbox, Inbox* inbox, size_t ring_bytes) noexcept;
+  // From `outbox` to the inbox and with the rings of `inner`.
+  void open(const Profile& profile, uint64_t stream, const Inbox* outbox, const Link& inner) noexcept;
   Code post(const WorkRequest* requests, uint32_t n) noexcept;
   // What the NIC does between two of our looks.
   void step() noexcept;
@@ -53,7 +53,7 @@ class Wire {
   Random random_;
   const uint8_t* outbox_;
   uint8_t* inbox_;
-  size_t ring_bytes_;
+  size_t ring_bytes_, op_ring_bytes_;
   State state_;
   uint64_t calls_;
   uint64_t stalled_;  // calls that the present stall goes on

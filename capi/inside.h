@@ -1,0 +1,50 @@
+// How a call of the C ABI gets from a handle into the object, and out again.
+#ifndef CAPI_INSIDE_H_
+#define CAPI_INSIDE_H_
+
+#include "core/channel.h"
+#include "core/context.h"
+
+namespace rc {
+
+__attribute__((noinline, cold)) inline Code refuse_channel(Code code, uint64_t id) noexcept {
+  if (code == kBusy) return fail_plain(kBusy, "another thread is in the same direction of this channel");
+  return Handles::refuse(id, "channel");
+}
+
+// Enters the channel on one side, runs f, keeps the descriptor's state true, leaves.
+template <class F>
+Code on_side(uint64_t id, Side side, F f) noexcept {
+  Channel* c = Handles::channel(id);
+  Code code = c == nullptr ? kHandle : c->enter(side, id);
+  if (code != kOk) return refuse_channel(code, id);
+  code = f(*c);
+  if (c->has_descriptor()) c->update_readiness();
+  c->leave(side);
+  return code;
+}
+
+// For functions of any thread that only look: the answer is a snapshot.
+template <class F>
+Code on_channel(uint64_t id, F f) noexcept {
+  Channel* c = Handles::channel(id);
+  if (c == nullptr || c->id() != id) return Handles::refuse(id, "channel");
+  return f(*c);
+}
+
+inline Code null_argument(const char* what) noexcept { return fail(kInvalid, "%s is NULL", what); }
+
+// The same by the handle of something that belongs to a channel; f gets the channel.
+template <class F>
+Code on_part(uint64_t id, const char* kind, Side side, F f) noexcept {
+  Channel* c = Handles::part_of(id);
+  uint64_t channel = c != nullptr ? c->id() : Channel::kNobody;
+  if (channel == Channel::kNobody) return Handles::refuse(id, kind);
+  return on_side(channel, side, [&](Channel& inside) noexcept {
+    return inside.ops() != nullptr ? f(inside) : Handles::refuse(id, kind);
+  });
+}
+
+}  // namespace rc
+
+#endif  // CAPI_INSIDE_H_

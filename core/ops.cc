@@ -1,0 +1,311 @@
+// The op ring: draining it, filling it, and the life of what goes through it.
+#include "core/ops.h"
+
+#include <string.h>
+
+#include <new>
+
+#include "core/context.h"
+
+namespace rc {
+
+void Ops::carve(Arena& arena, uint32_t requests_max) noexcept {
+  requests_ = static_cast<Request*>(arena.carve(requests_max * sizeof(Request), alignof(Request)));
+  answers_ = static_cast<Answer*>(arena.carve(requests_max * sizeof(Answer), alignof(Answer)));
+  grants_ = static_cast<Grant*>(arena.carve(kGrantsMax * sizeof(Grant), alignof(Grant)));
+  remotes_ = static_cast<Remote*>(arena.carve(kRemotesMax * sizeof(Remote), alignof(Remote)));
+  free_requests_.carve(arena, requests_max);
+  free_grants_.carve(arena, kGrantsMax);
+  free_tokens_.carve(arena, kGrantsMax);
+  to_send_.carve(arena, requests_max + 2 * kGrantsMax);
+  due_.carve(arena, requests_max);
+  imms_.carve(arena, requests_max);
+  announced_.carve(arena, kGrantsMax);
+  returned_.carve(arena, kGrantsMax);
+}
+
+void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fence) noexcept {
+  Locked locked(this);
+  context_ = context;
+  regions_ = &context->regions();
+  link_ = link;
+  inbox_ = link->inbox;
+  outbox_ = link->outbox;
+  channel_slot_ = channel_slot;
+  full_fence_ = full_fence;
+  requests_count_ = link->requests;
+  for_peer_bytes_ = 0;
+  wrong_ = nullptr;
+  over_ = false;
+  tx_.init(link->outbox_op_ring(), link->op_ring_bytes, 0);
+  rx_.init(link->inbox_op_ring(), link->op_ring_bytes, 0);
+  new (&getter_bell_) Ringer<StdAtomics>{};
+  new (&putter_bell_) Ringer<StdAtomics>{};
+  if (!clean_) {  // the caller's memory may hold anything
+    memset(static_cast<void*>(requests_), 0, context->limits().requests_max * sizeof(Request));
+    memset(static_cast<void*>(answers_), 0, context->limits().requests_max * sizeof(Answer));
+    memset(static_cast<void*>(grants_), 0, kGrantsMax * sizeof(Grant));
+    memset(static_cast<void*>(remotes_), 0, kRemotesMax * sizeof(Remote));
+    clean_ = true;
+  }
+  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_,
+                               &due_,           &imms_,        &announced_,   &returned_};
+  for (SlotQueue* queue : queues) queue->clear();
+  for (uint32_t i = 0; i < requests_count_; ++i) {
+    requests_[i].state = Request::kFree;
+    requests_[i].queued = false;
+    answers_[i].state = Answer::kNone;
+    free_requests_.push(i);
+  }
+  for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    free_grants_.push(i);
+    free_tokens_.push(kGrantsMax + i);
+  }
+  for (uint32_t i = 0; i < kRemotesMax; ++i) remotes_[i].queued = false;
+  applied_.store(0, std::memory_order_relaxed);
+  pending_.store(false, std::memory_order_relaxed);
+  behind_.store(false, std::memory_order_relaxed);
+}
+
+void Ops::close() noexcept {
+  abort(kClosing);
+  Locked locked(this);
+  for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].id = 0;
+  for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    if (grants_[i].state == Grant::kReturned) end_grant(grants_[i], Grant::kOver);
+    grants_[i].id = 0;
+    grants_[i].state = Grant::kFree;
+  }
+  for (uint32_t i = 0; i < kRemotesMax; ++i) drop_remote(remotes_[i]);
+}
+
+void Ops::abort(Code why) noexcept {
+  Locked locked(this);
+  if (over_) return;
+  over_ = true;
+  why_ = why;
+  to_send_.clear();
+  due_.clear();
+  pending_.store(false, std::memory_order_relaxed);
+  behind_.store(false, std::memory_order_release);
+  for (uint32_t i = 0; i < requests_count_; ++i) {
+    Request& r = requests_[i];
+    r.queued = false;
+    if (r.state == Request::kQueued || r.state == Request::kSent) finish(r, why, 0);
+    if (r.state == Request::kCancelled) free_request(r);
+  }
+  for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    if (grants_[i].state == Grant::kLive) end_grant(grants_[i], Grant::kOver);
+  }
+}
+
+bool Ops::news() noexcept {
+  Locked locked(this);
+  return !imms_.empty() || !announced_.empty() || !returned_.empty();
+}
+
+Code Ops::serve() noexcept {
+  if (idle()) return kOk;
+  Locked locked(this);
+  return serve_locked();
+}
+
+Code Ops::serve_locked() noexcept {
+  if (wrong_ != nullptr) return kCorrupt;
+  if (over_) return kOk;
+  Code code = drain();
+  return code == kOk ? pump() : code;
+}
+
+Code Ops::broken(const char* what) noexcept {
+  if (wrong_ == nullptr) wrong_ = what;
+  pending_.store(true, std::memory_order_relaxed);  // whoever serves next tells
+  return kCorrupt;
+}
+
+// ------------------------------------------------------------------------------------------------------------ draining
+
+// Never waits and never needs room: what a request asks for is done, or noted as owed (O2).
+Code Ops::drain() noexcept {
+  if (!rx_.look(inbox_->op_line)) return broken("the peer's op tail went backwards or beyond the op ring");
+  while (rx_.available() != 0) {
+    OpFrame header[2];  // the second for gcc 12, which takes the end of the first for a place that is copied to
+    OpFrame& frame = header[0];
+    if (rx_.available() < sizeof frame) return broken("the peer published a part of an op frame");
+    rx_.copy_out(&frame, sizeof frame);
+    if (frame.bytes > payload_max(rx_.capacity()) || rx_.available() < sizeof frame + padded(frame.bytes))
+      return broken("an op frame of the peer is longer than what it published");
+    if (!execute(frame)) return broken("an op frame of the peer makes no sense");
+    rx_.consume(sizeof frame + padded(frame.bytes));
+  }
+  applied_.store(rx_.read_index(), std::memory_order_release);  // pairs with the acquire in idle
+  return rx_.credit_due() ? tell_credit() : kOk;
+}
+
+Code Ops::tell_credit() noexcept {
+  if (link_->direct) {
+    rx_.tell_credit(outbox_->op_credit);
+    ring_peer();
+    return kOk;
+  }
+  outbox_->op_credit.store(rx_.credit_to_tell(), std::memory_order_relaxed);
+  WorkRequest wr = {&outbox_->op_credit, offsetof(Inbox, op_credit), sizeof(uint64_t), true};
+  return link_->ops->post(link_, &wr, 1);
+}
+
+// Whoever sleeps there may have to execute this: both sides are told.
+void Ops::ring_peer() noexcept {
+  light_fence(full_fence_);  // pairs with the heavy_fence after Sleeper::arm (I7)
+  if (getter_bell_.must_ring(inbox_->getter)) link_->ops->ring(link_, kGetSide);
+  if (putter_bell_.must_ring(inbox_->putter)) link_->ops->ring(link_, kPutSide);
+}
+
+// ------------------------------------------------------------------------------------------------------------- filling
+
+bool Ops::has_room(size_t bytes) noexcept {
+  if (tx_.space() >= bytes) return true;
+  if (!tx_.take_credit(inbox_->op_credit)) broken("the peer's op credit went backwards or beyond what was sent");
+  return tx_.space() >= bytes;
+}
+
+void Ops::write_frame(const OpFrame& frame, const uint8_t* payload) noexcept {
+  constexpr uint8_t kZeros[8] = {};
+  tx_.write(&frame, sizeof frame);
+  if (frame.bytes == 0) return;
+  tx_.write(payload, frame.bytes);
+  tx_.write(kZeros, padded(frame.bytes) - frame.bytes);
+}
+
+size_t Ops::write_piece(OpFrame frame, const uint8_t* from, uint64_t left) noexcept {
+  constexpr size_t kWorthwhile = 512;  // smaller pieces only if they are the last
+  size_t least = sizeof frame + (left < kWorthwhile ? padded(left) : kWorthwhile);
+  if (!has_room(least)) return 0;
+  size_t room = (tx_.space() - sizeof frame) / 8 * 8, most = payload_max(tx_.capacity());
+  room = room < most ? room : most;
+  frame.bytes = static_cast<uint32_t>(left < room ? left : room);
+  write_frame(frame, from);
+  return frame.bytes;
+}
+
+Code Ops::pump() noexcept {
+  Code code = kOk;
+  for (;;) {  // answers first: they are what the peer waits for
+    if (!due_.empty() && send_answer(due_.front())) {
+      due_.pop();
+    } else if (due_.empty() && !to_send_.empty() && send_item(to_send_.front())) {
+      to_send_.pop();
+    } else {
+      break;
+    }
+    if (tx_.staged() > tx_.capacity() / 4 && (code = publish()) != kOk) break;
+  }
+  if (wrong_ != nullptr) return kCorrupt;
+  if (code == kOk) code = publish();
+  bool unsent = !to_send_.empty() || tx_.staged() != 0;
+  behind_.store(unsent, std::memory_order_release);
+  pending_.store(unsent || !due_.empty(), std::memory_order_relaxed);
+  return code == kWouldBlock ? kOk : code;
+}
+
+// kWouldBlock: the link's queue is full, and what is staged stays so.
+Code Ops::publish() noexcept {
+  if (tx_.staged() == 0) return kOk;
+  if (link_->direct) {
+    tx_.publish(outbox_->op_line);
+    ring_peer();
+    return kOk;
+  }
+  Spans s = tx_.unpublished();
+  uint8_t* ring = link_->outbox_op_ring();
+  size_t begin = kRingOffset + op_ring_at(link_->ring_bytes);
+  WorkRequest wr[3];
+  uint32_t n = 0;
+  wr[n++] = {ring + s.at, begin + s.at, static_cast<uint32_t>(s.first), false};
+  if (s.second != 0) wr[n++] = {ring, begin, static_cast<uint32_t>(s.second), false};
+  uint64_t tail = tx_.written();
+  wr[n++] = {&tail, offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail), sizeof tail, true};
+  Code code = link_->ops->post(link_, wr, n);
+  if (code == kOk) tx_.set_published();
+  return code;
+}
+
+// False: not all of it has found room.
+bool Ops::send_item(uint32_t item) noexcept {
+  uint32_t slot = item & 0xffff;
+  if (item < kGrantItem) return send_request(slot);
+  Grant& g = grants_[slot];
+  bool revoked = item >= kRevokeItem;
+  if (!revoked && g.state != Grant::kLive) return true;
+  if (!has_room(sizeof(OpFrame))) return false;
+  OpFrame frame = {};
+  frame.type = revoked ? kOpRevoke : kOpGrant;
+  frame.key = g.lease.key;
+  if (!revoked) {
+    int64_t left = g.lease.expires_ns - now_ns();
+    frame.word = g.lease.rights;
+    frame.value = g.lease.bytes;
+    frame.compare = static_cast<uint64_t>(left > 0 ? left : 0);
+  }
+  write_frame(frame, nullptr);
+  if (revoked) free_grant(g);
+  return true;
+}
+
+bool Ops::send_request(uint32_t slot) noexcept {
+  Request& r = requests_[slot];
+  if (r.state == Request::kCancelled) {
+    r.queued = false;
+    free_request(r);
+    return true;
+  }
+  bool carries = r.frame.type == kOpWrite || r.frame.type == kOpWriteImm;
+  if (!carries) {
+    if (!has_room(sizeof r.frame)) return false;
+    write_frame(r.frame, nullptr);
+  }
+  while (carries && r.done < r.frame.value) {
+    r.frame.compare = r.done;
+    size_t n = write_piece(r.frame, r.local + r.done, r.frame.value - r.done);
+    if (n == 0) return false;
+    r.done += n;
+    if (link_->direct) publish();  // the peer copies out while we copy in
+  }
+  if (carries) r.done = 0;
+  r.queued = false;
+  r.state = Request::kSent;
+  return true;
+}
+
+bool Ops::send_answer(uint32_t slot) noexcept {
+  Answer& a = answers_[slot];
+  while (a.state == Answer::kReading) {
+    Grant* g = nullptr;
+    Code code = check(a.frame.key, kRead, a.frame.offset, a.frame.value, &g);
+    if (code != kOk) {
+      OpFrame refusal = {};
+      refusal.word = static_cast<uint32_t>(code);
+      a.frame = refusal;
+      a.state = Answer::kReady;
+      break;
+    }
+    OpFrame frame = {};
+    frame.type = kOpData;
+    frame.request = slot;
+    frame.compare = a.done;
+    size_t n = write_piece(frame, g->piece.at + a.frame.offset + a.done, a.frame.value - a.done);
+    if (n == 0) return false;
+    a.done += n;
+    if (a.done == a.frame.value) a.state = Answer::kNone;
+    if (link_->direct) publish();
+  }
+  if (a.state == Answer::kNone) return true;
+  if (!has_room(sizeof a.frame)) return false;
+  a.frame.type = kOpDone;
+  a.frame.request = slot;
+  a.frame.bytes = 0;
+  write_frame(a.frame, nullptr);
+  a.state = Answer::kNone;
+  return true;
+}
+
+}  // namespace rc

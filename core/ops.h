@@ -1,0 +1,260 @@
+// The one-sided operations of one end of a channel: what it has asked of the peer, what it owes the peer, which of its
+// regions the peer may touch, and the op ring that all of it travels through (PROTOCOL.md "The op ring").
+#ifndef CORE_OPS_H_
+#define CORE_OPS_H_
+
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+#include "core/arena.h"
+#include "core/atomics.h"
+#include "core/backend.h"
+#include "core/doorbell.h"
+#include "core/op_wire.h"
+#include "core/region.h"
+#include "core/ring.h"
+
+namespace rc {
+
+struct Limits;
+
+inline constexpr int64_t kLeaseDefaultNs = int64_t{60} * 1000 * 1000 * 1000;
+inline constexpr int64_t kLeaseMaxNs = int64_t{24} * 3600 * 1000 * 1000 * 1000;
+
+// Held for the length of a ring's copy at most.
+class SpinLock {
+ public:
+  void lock() noexcept {
+    for (int turns = 0; held_.exchange(true, std::memory_order_acquire); ++turns) {
+      if (turns < kTurns) {
+        cpu_pause();
+      } else {
+        sched_yield();
+      }
+    }
+  }
+  void unlock() noexcept { held_.store(false, std::memory_order_release); }
+
+ private:
+  static constexpr int kTurns = 100;
+  std::atomic<bool> held_{false};
+};
+
+// What a call asks of the peer.
+struct Operation {
+  OpType type;
+  uint64_t remote;  // handle
+  uint64_t remote_offset;
+  uint64_t region;  // handle of the local bytes of a read or write
+  uint64_t region_offset;
+  uint64_t bytes;
+  uint64_t value;    // the new word or the addend
+  uint64_t compare;  // the expected word
+  uint32_t imm;
+};
+
+// A granted piece of memory as both ends describe it.
+struct Lease {
+  RemoteKey key;
+  uint64_t bytes;
+  uint32_t rights;
+  int64_t expires_ns;  // on this end's clock; the owner's counts
+};
+
+class Ops {
+ public:
+  void carve(Arena& arena, uint32_t requests_max) noexcept;
+  void open(Context* context, Link* link, uint32_t channel_slot, bool full_fence) noexcept;
+  // Every handle of it is an error from now on.
+  void close() noexcept;
+
+  // --- any thread that is inside the channel ---
+  // Nothing has arrived and nothing waits for room.
+  bool idle() const noexcept {
+    // Pairs with the release of the peer's publish, and of serve.
+    return inbox_->op_line.tail.load(std::memory_order_acquire) == applied_.load(std::memory_order_acquire) &&
+           !pending_.load(std::memory_order_relaxed);
+  }
+  // Executes what has arrived and sends what there is room for. kCorrupt: wrong() says what; else why the link failed.
+  Code serve() noexcept;
+  const char* wrong() const noexcept { return wrong_; }
+  // How much of what the peer has published is done.
+  uint64_t applied() const noexcept { return applied_.load(std::memory_order_relaxed); }
+  // Something that was posted before is not in the peer's hands yet: nothing may be published behind it (O3).
+  bool behind() const noexcept { return behind_.load(std::memory_order_acquire); }
+  // An immediate, a grant or a returned region waits to be taken.
+  bool news() noexcept;
+  // The channel is over: everything under way ends with that code, and the peer loses its grants.
+  void abort(Code why) noexcept;
+  // Lets go of regions whose lease is over.
+  void reap() noexcept;
+
+  // --- asking (ops_requests.cc) ---
+  Code post(const Operation& operation, bool detached, uint64_t* request) noexcept;
+  Code post_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, uint64_t* request) noexcept;
+  Code post_return(uint64_t remote, uint64_t* request) noexcept;
+  Code release(uint64_t remote) noexcept;
+  // kWouldBlock: it is under way. Else its result, and the handle is gone. `remote`: what kOpAlloc got.
+  Code collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept;
+  Code cancel(uint64_t request) noexcept;
+  // Nobody will ask for its result.
+  void detach(uint64_t request) noexcept;
+
+  Code open_token(const Lease& lease, uint64_t* remote) noexcept;
+  Code remote_lease(uint64_t remote, Lease* lease) noexcept;
+  void forget_remote(uint64_t remote) noexcept;
+  // kWouldBlock: none has come.
+  Code next_remote(uint64_t* remote) noexcept;
+
+  // --- being asked (ops_target.cc) ---
+  Code grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
+             uint64_t* grant) noexcept;
+  Code revoke(uint64_t grant) noexcept;
+  Code grant_lease(uint64_t grant, Lease* lease) noexcept;
+  Code next_imm(uint32_t* imm) noexcept;
+  Code next_returned(uint64_t* region) noexcept;
+
+ private:
+  class Locked;
+  struct Request {
+    enum State : uint8_t { kFree, kQueued, kSent, kDone, kCancelled };
+    uint64_t id;
+    uint32_t uses;
+    State state;
+    bool queued;    // its number is in to_send_
+    bool detached;  // freed as soon as it is over
+    OpFrame frame;
+    uint32_t region;  // held; kNone: no local bytes
+    uint8_t* local;
+    uint64_t done;  // bytes sent or received
+    Code result;
+    uint64_t value;
+    uint64_t remote;
+  };
+  // What is owed for one of the peer's requests.
+  struct Answer {
+    enum State : uint8_t { kNone, kWriting, kTaking, kReading, kReady };
+    State state;
+    OpFrame frame;  // the request; when ready, the answer
+    uint64_t done;  // bytes written or sent
+    Code result;
+  };
+  struct Grant {
+    enum State : uint8_t { kFree, kLive, kReturned, kOver, kLapsed };
+    uint64_t id;  // 0: nobody here has a handle
+    uint64_t uses;
+    State state;
+    bool for_peer;  // its region was allocated because the peer asked
+    Lease lease;
+    Regions::Piece piece;
+  };
+  struct Remote {
+    enum State : uint8_t { kFree, kUnread, kLive, kGone };
+    uint64_t id;
+    uint32_t uses;
+    State state;
+    bool queued;  // its number is in announced_
+    Lease lease;
+  };
+  // What to_send_ holds: a kind and a slot.
+  enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16 };
+  static constexpr uint32_t kNone = Regions::kNone;
+  static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
+
+  Code broken(const char* what) noexcept;
+  // What a request's result means to who asked.
+  static Code tell(Code result) noexcept;
+  Code serve_locked() noexcept;
+  Code drain() noexcept;
+  // Moves frames into the op ring while there is room, and publishes them.
+  Code pump() noexcept;
+  bool has_room(size_t bytes) noexcept;
+  void write_frame(const OpFrame& frame, const uint8_t* payload) noexcept;
+  // Copies as much of left bytes as there is room for behind a header; 0: there is no room.
+  size_t write_piece(OpFrame frame, const uint8_t* from, uint64_t left) noexcept;
+  bool send_item(uint32_t item) noexcept;
+  bool send_request(uint32_t slot) noexcept;
+  bool send_answer(uint32_t slot) noexcept;
+  Code publish() noexcept;
+  Code tell_credit() noexcept;
+  void ring_peer() noexcept;
+
+  bool execute(const OpFrame& frame) noexcept;
+  bool take_write(const OpFrame& frame) noexcept;
+  bool take_request(const OpFrame& frame) noexcept;
+  bool take_grant(const OpFrame& frame) noexcept;
+  bool take_revoke(const OpFrame& frame) noexcept;
+  bool take_data(const OpFrame& frame) noexcept;
+  bool take_done(const OpFrame& frame) noexcept;
+  Code do_atomic(const OpFrame& frame, uint64_t* old) noexcept;
+  Code do_alloc(const OpFrame& frame, OpFrame* answer) noexcept;
+  void owe(uint32_t slot, const OpFrame& answer) noexcept;
+
+  Code find_request(uint64_t id, Request** request) noexcept;
+  Code start(const OpFrame& frame, bool detached, Request** request) noexcept;
+  void finish(Request& request, Code result, uint64_t value) noexcept;
+  void free_request(Request& request) noexcept;
+  Code find_remote(uint64_t id, Remote** remote) noexcept;
+  Remote* hold_remote(uint32_t slot, const Lease& lease, Remote::State state) noexcept;
+  void drop_remote(Remote& remote) noexcept;
+  void forget_key(uint64_t key_id) noexcept;
+
+  Code find_grant(uint64_t id, Grant** grant) noexcept;
+  // Whether the key opens it for that; no reason is set.
+  Code check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t bytes, Grant** grant) noexcept;
+  Code make_grant(const Regions::Piece& piece, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool for_peer,
+                  Grant** grant) noexcept;
+  void end_grant(Grant& grant, Grant::State state) noexcept;
+  void free_grant(Grant& grant) noexcept;
+  void expire(int64_t now) noexcept;
+
+  SpinLock lock_;
+  std::atomic<uint64_t> applied_{0};  // op tail up to which everything has been executed
+  std::atomic<bool> pending_{false};  // something waits for room
+  std::atomic<bool> behind_{false};
+  const Inbox* inbox_ = nullptr;
+  // The rest is under the lock.
+  Inbox* outbox_ = nullptr;
+  Link* link_ = nullptr;
+  Context* context_ = nullptr;
+  Regions* regions_ = nullptr;
+  const char* wrong_ = nullptr;  // set: the peer broke the protocol
+  bool over_ = true;
+  Code why_ = kOk;      // it is over
+  bool clean_ = false;  // the tables have been zeroed
+  bool full_fence_ = true;
+  uint32_t channel_slot_ = 0;
+  uint32_t requests_count_ = 0;  // agreed
+  uint64_t for_peer_bytes_ = 0;  // of regions allocated for the peer
+  TxRing<StdAtomics> tx_;
+  RxRing<StdAtomics> rx_;
+  Ringer<StdAtomics> getter_bell_, putter_bell_;
+  Request* requests_ = nullptr;
+  Answer* answers_ = nullptr;
+  Grant* grants_ = nullptr;
+  Remote* remotes_ = nullptr;
+  SlotQueue free_requests_, free_grants_, free_tokens_;
+  SlotQueue to_send_;    // items
+  SlotQueue due_;        // answers ready to be sent
+  SlotQueue imms_;       // requests whose immediate waits to be taken
+  SlotQueue announced_;  // remotes
+  SlotQueue returned_;   // grants
+};
+
+class Ops::Locked {
+ public:
+  explicit Locked(Ops* ops) noexcept : ops_(ops) { ops_->lock_.lock(); }
+  ~Locked() { ops_->lock_.unlock(); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Ops* ops_;
+};
+
+}  // namespace rc
+
+#endif  // CORE_OPS_H_

@@ -1,0 +1,356 @@
+// What this end asks of the peer: requests, and the peer's memory that they are about.
+#include "core/context.h"
+#include "core/ops.h"
+
+namespace rc {
+namespace {
+
+using Unsigned = unsigned long long;
+
+uint32_t right_for(OpType type) noexcept {
+  switch (type) {
+    case kOpRead:
+      return kRead;
+    case kOpSwap:
+    case kOpAdd:
+      return kAtomic;
+    default:
+      return kWrite;
+  }
+}
+
+}  // namespace
+
+Code Ops::tell(Code result) noexcept {
+  switch (result) {
+    case kOk:
+      return kOk;
+    case kRights:
+      return fail_plain(kRights, "the owner has not granted that kind of access");
+    case kRange:
+      return fail_plain(kRange, "the bytes are not within what the owner has granted");
+    case kAlignment:
+      return fail_plain(kAlignment, "the word is not at a multiple of 8 of the owner's addresses");
+    case kExpired:
+      return fail_plain(kExpired, "the lease is over; ask the owner for another grant");
+    case kRevoked:
+      return fail_plain(kRevoked, "the owner has revoked the grant, or never gave it");
+    case kLimit:
+      return fail_plain(kLimit, "the peer's limits (rc_config.peer_*) do not allow it");
+    case kPool:
+      return fail_plain(kPool, "the peer has no region or grant left; release some, or raise its rc_config");
+    case kClosed:
+      return fail_plain(kClosed, "the peer closed the channel before it answered");
+    case kPeerDead:
+      return fail_plain(kPeerDead, "the peer died before it answered; what it has executed is not known");
+    default:
+      return fail_plain(result, "the channel ended before the peer answered");
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ requests
+
+Code Ops::find_request(uint64_t id, Request** request) noexcept {
+  if (Id::is(id, Id::kRequest) && Id::index(id) < requests_count_ && requests_[Id::index(id)].id == id) {
+    *request = &requests_[Id::index(id)];
+    return kOk;
+  }
+  return Handles::refuse(id, "request");
+}
+
+Code Ops::start(const OpFrame& frame, bool detached, Request** request) noexcept {
+  if (over_) return tell(why_);
+  if (free_requests_.empty()) {
+    return fail(kPool, "all %u requests of this channel are in flight: wait for one, or raise rc_config.requests_max",
+                requests_count_);
+  }
+  uint32_t slot = free_requests_.pop();
+  Request& r = requests_[slot];
+  r.uses += 1;
+  r.id = Id::make_part(Id::kRequest, Id::context(context_->id()), channel_slot_, slot, r.uses);
+  r.state = Request::kQueued;
+  r.queued = true;
+  r.detached = detached;
+  r.frame = frame;
+  r.frame.request = slot;
+  r.region = kNone;
+  r.done = r.remote = 0;
+  to_send_.push(kRequestItem | slot);
+  *request = &r;
+  return kOk;
+}
+
+void Ops::free_request(Request& r) noexcept {
+  r.id = 0;
+  r.state = r.queued ? Request::kCancelled : Request::kFree;
+  if (!r.queued) free_requests_.push(static_cast<uint32_t>(&r - requests_));
+}
+
+void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
+  if (r.region != kNone) regions_->let_go(Hold::kRequest, r.region);
+  r.region = kNone;
+  r.state = Request::kDone;
+  r.result = result;
+  r.value = value;
+  if (r.detached) free_request(r);
+}
+
+Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
+  Locked locked(this);
+  Remote* remote = nullptr;
+  Code code = find_remote(op.remote, &remote);
+  if (code != kOk) return code;
+  bool atomic = op.type == kOpSwap || op.type == kOpAdd;
+  const Lease& lease = remote->lease;
+  if (remote->state == Remote::kGone) return tell(kRevoked);
+  if ((lease.rights & right_for(op.type)) == 0) return tell(kRights);
+  if (op.bytes == 0 || op.bytes > lease.bytes || op.remote_offset > lease.bytes - op.bytes) {
+    return fail(kRange, "%llu bytes at offset %llu are not within the %llu granted, or none",
+                static_cast<Unsigned>(op.bytes), static_cast<Unsigned>(op.remote_offset),
+                static_cast<Unsigned>(lease.bytes));
+  }
+  if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
+  Regions::Piece piece = {kNone, nullptr, 0};
+  if (!atomic) {
+    uint32_t access = op.type == kOpRead ? kWrite : kRead;
+    code = regions_->hold(Hold::kRequest, op.region, op.region_offset, op.bytes, access, &piece);
+    if (code != kOk) return code;
+  }
+  OpFrame frame = {};
+  frame.type = op.type;
+  frame.word = op.imm;
+  frame.key = lease.key;
+  frame.offset = op.remote_offset;
+  frame.value = atomic ? op.value : op.bytes;
+  frame.compare = atomic ? op.compare : 0;
+  Request* r = nullptr;
+  start(frame, detached, &r);
+  r->region = piece.slot;
+  r->local = piece.at;
+  *request = r->id;
+  serve_locked();  // what fails here ends the channel, and the request with it
+  return kOk;
+}
+
+Code Ops::post_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, uint64_t* request) noexcept {
+  Locked locked(this);
+  OpFrame frame = {};
+  frame.type = kOpAlloc;
+  frame.word = rights;
+  frame.value = bytes;
+  frame.compare = static_cast<uint64_t>(lease_ns);
+  Request* r = nullptr;
+  Code code = start(frame, false, &r);
+  if (code != kOk) return code;
+  *request = r->id;
+  serve_locked();
+  return kOk;
+}
+
+Code Ops::post_return(uint64_t remote, uint64_t* request) noexcept {
+  Locked locked(this);
+  Remote* held = nullptr;
+  Code code = find_remote(remote, &held);
+  if (code != kOk) return code;
+  if (held->state == Remote::kGone) return tell(kRevoked);
+  OpFrame frame = {};
+  frame.type = kOpReturn;
+  frame.key = held->lease.key;
+  Request* r = nullptr;
+  code = start(frame, false, &r);
+  if (code != kOk) return code;
+  *request = r->id;
+  serve_locked();
+  return kOk;
+}
+
+Code Ops::release(uint64_t remote) noexcept {
+  Locked locked(this);
+  Remote* held = nullptr;
+  Code code = find_remote(remote, &held);
+  if (code != kOk) return code;
+  if (held->state == Remote::kLive && !over_) {
+    OpFrame frame = {};
+    frame.type = kOpRelease;
+    frame.key = held->lease.key;
+    Request* r = nullptr;
+    code = start(frame, true, &r);
+    if (code != kOk) return code;
+  }
+  drop_remote(*held);
+  serve_locked();
+  return kOk;
+}
+
+Code Ops::collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept {
+  Locked locked(this);
+  Request* r = nullptr;
+  Code code = find_request(request, &r);
+  if (code != kOk) return code;
+  if (r->state != Request::kDone) return kWouldBlock;
+  code = r->result;
+  if (value != nullptr) *value = r->value;
+  if (remote != nullptr) *remote = r->remote;
+  free_request(*r);
+  return tell(code);
+}
+
+Code Ops::cancel(uint64_t request) noexcept {
+  Locked locked(this);
+  Request* r = nullptr;
+  Code code = find_request(request, &r);
+  if (code != kOk) return code;
+  if (r->state != Request::kQueued || r->done != 0)
+    return fail_plain(kState, "the request is on its way or over: wait for its result");
+  r->detached = true;
+  finish(*r, kOk, 0);
+  return kOk;
+}
+
+void Ops::detach(uint64_t request) noexcept {
+  Locked locked(this);
+  Request* r = nullptr;
+  if (find_request(request, &r) != kOk) return;
+  r->detached = true;
+  if (r->state == Request::kDone) free_request(*r);
+}
+
+// ------------------------------------------------------------------------------------------------------------- remotes
+
+Code Ops::find_remote(uint64_t id, Remote** remote) noexcept {
+  if (Id::is(id, Id::kRemote) && Id::index(id) < kRemotesMax && remotes_[Id::index(id)].id == id) {
+    *remote = &remotes_[Id::index(id)];
+    return kOk;
+  }
+  return Handles::refuse(id, "remote memory");
+}
+
+// The caller has made sure that the slot may be taken.
+Ops::Remote* Ops::hold_remote(uint32_t slot, const Lease& lease, Remote::State state) noexcept {
+  Remote& r = remotes_[slot];
+  r.uses += 1;
+  r.id = Id::make_part(Id::kRemote, Id::context(context_->id()), channel_slot_, slot, r.uses);
+  r.state = state;
+  r.lease = lease;
+  return &r;
+}
+
+void Ops::drop_remote(Remote& r) noexcept {
+  auto slot = static_cast<uint32_t>(&r - remotes_);
+  if (slot >= kGrantsMax && r.state != Remote::kFree) free_tokens_.push(slot);
+  r.id = 0;
+  r.state = Remote::kFree;
+}
+
+Code Ops::open_token(const Lease& lease, uint64_t* remote) noexcept {
+  Locked locked(this);
+  if (free_tokens_.empty())
+    return fail(kPool, "%u pieces of remote memory are open by token; release some", kGrantsMax);
+  *remote = hold_remote(free_tokens_.pop(), lease, Remote::kLive)->id;
+  return kOk;
+}
+
+Code Ops::remote_lease(uint64_t remote, Lease* lease) noexcept {
+  Locked locked(this);
+  Remote* r = nullptr;
+  Code code = find_remote(remote, &r);
+  if (code != kOk) return code;
+  *lease = r->lease;
+  return r->state == Remote::kGone ? tell(kRevoked) : kOk;
+}
+
+void Ops::forget_remote(uint64_t remote) noexcept {
+  Locked locked(this);
+  Remote* r = nullptr;
+  if (find_remote(remote, &r) == kOk) drop_remote(*r);
+}
+
+Code Ops::next_remote(uint64_t* remote) noexcept {
+  Locked locked(this);
+  while (!announced_.empty()) {
+    Remote& r = remotes_[announced_.pop()];
+    r.queued = false;
+    if (r.state != Remote::kUnread) continue;  // revoked before anybody knew
+    r.state = Remote::kLive;
+    *remote = r.id;
+    return kOk;
+  }
+  return kWouldBlock;
+}
+
+// ------------------------------------------------------------------------------------------------------------- answers
+
+bool Ops::take_grant(const OpFrame& f) noexcept {
+  uint32_t slot = f.key.slot();
+  bool sensible = f.bytes == 0 && slot < kGrantsMax && f.value != 0 && f.word != 0 && (f.word & ~kAllRights) == 0 &&
+                  f.compare <= static_cast<uint64_t>(kLeaseMaxNs);
+  if (!sensible) return false;
+  Remote& r = remotes_[slot];
+  if (r.state == Remote::kLive || r.state == Remote::kUnread)
+    return false;  // the owner gives a slot again after revoke
+  hold_remote(slot, {f.key, f.value, f.word, now_ns() + static_cast<int64_t>(f.compare)}, Remote::kUnread);
+  if (!r.queued) announced_.push(slot);
+  r.queued = true;
+  return true;
+}
+
+// The owner may give the slot again at once, so this must not wait for who holds the handle.
+void Ops::forget_key(uint64_t key_id) noexcept {
+  for (uint32_t i = 0; i < kRemotesMax; ++i) {
+    Remote& r = remotes_[i];
+    if (r.state == Remote::kFree || r.lease.key.id != key_id) continue;
+    if (r.state == Remote::kUnread) {
+      drop_remote(r);
+    } else {
+      r.state = Remote::kGone;
+    }
+  }
+}
+
+bool Ops::take_revoke(const OpFrame& f) noexcept {
+  if (f.bytes != 0) return false;
+  forget_key(f.key.id);
+  return true;
+}
+
+bool Ops::take_data(const OpFrame& f) noexcept {
+  if (f.request >= requests_count_) return false;
+  Request& r = requests_[f.request];
+  bool asked = r.state == Request::kSent && r.frame.type == kOpRead;
+  if (!asked || f.compare != r.done || f.bytes == 0 || f.bytes > r.frame.value - r.done) return false;
+  rx_.copy_out(r.local + r.done, f.bytes, sizeof f);
+  r.done += f.bytes;
+  if (r.done == r.frame.value) finish(r, kOk, 0);
+  return true;
+}
+
+bool Ops::take_done(const OpFrame& f) noexcept {
+  constexpr Code kPossible[] = {kOk, kRights, kRange, kAlignment, kExpired, kRevoked, kLimit, kPool};
+  if (f.request >= requests_count_ || f.bytes != 0) return false;
+  Request& r = requests_[f.request];
+  auto result = static_cast<Code>(f.word);
+  bool possible = false;
+  for (Code code : kPossible) possible |= code == result;
+  if (!possible || r.state != Request::kSent || (r.frame.type == kOpRead && result == kOk)) return false;
+  if (r.frame.type == kOpAlloc && result == kOk) {
+    uint32_t slot = f.key.slot();
+    if (slot >= kGrantsMax || f.compare > static_cast<uint64_t>(kLeaseMaxNs)) return false;
+    Remote& held = remotes_[slot];
+    if (held.state == Remote::kLive || held.state == Remote::kUnread) return false;
+    if (r.detached) {  // who asked has given up: the peer may have it back
+      r.frame.type = kOpRelease;
+      r.frame.key = f.key;
+      r.state = Request::kQueued;
+      r.queued = true;
+      to_send_.push(kRequestItem | f.request);
+      return true;
+    }
+    Lease lease = {f.key, r.frame.value, r.frame.word, now_ns() + static_cast<int64_t>(f.compare)};
+    r.remote = hold_remote(slot, lease, Remote::kLive)->id;
+  }
+  if (r.frame.type == kOpReturn && result == kOk) forget_key(r.frame.key.id);
+  finish(r, result, f.value);
+  return true;
+}
+
+}  // namespace rc

@@ -1,0 +1,191 @@
+#include "core/region.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/context.h"
+
+namespace rc {
+namespace {
+
+using Unsigned = unsigned long long;
+
+uint64_t whole_pages(uint64_t bytes) noexcept { return (bytes + kRegionPage - 1) / kRegionPage * kRegionPage; }
+
+// Populating a mapping for writing changes no byte and fails where a store would (madvise(2), Linux 5.14).
+constexpr int kPopulateRead = 22, kPopulateWrite = 23;
+
+bool kernel_can_populate() noexcept {
+  alignas(kRegionPage) static uint8_t page[kRegionPage];
+  return madvise(page, sizeof page, kPopulateRead) == 0;
+}
+
+// Whether the memory is there, and writable if that is wanted.
+Code probe(void* address, uint64_t bytes, uint32_t access) noexcept {
+  auto first = reinterpret_cast<uintptr_t>(address) / kRegionPage * kRegionPage;
+  size_t length = reinterpret_cast<uintptr_t>(address) + bytes - first;
+  bool write = (access & (kWrite | kAtomic)) != 0;
+  auto* at = reinterpret_cast<void*>(first);
+  if (madvise(at, length, write ? kPopulateWrite : kPopulateRead) == 0) return kOk;
+  int error = errno;
+  if (error == ENOMEM || error == EFAULT) {
+    return fail(kFault, "register: of the %llu bytes at %p some are not mapped", static_cast<Unsigned>(bytes), address);
+  }
+  if (error == EINVAL && kernel_can_populate()) {
+    return fail(kFault, "register: the %llu bytes at %p are not all %s; ask for less access or map them so",
+                static_cast<Unsigned>(bytes), address, write ? "writable" : "readable");
+  }
+  if (error != EINVAL) return fail_errno(kFault, "register: probing the memory", error);
+  // An older kernel: one page after the other can only tell that it is mapped.
+  unsigned char resident;
+  for (size_t done = 0; done < length; done += kRegionPage) {
+    if (mincore(reinterpret_cast<void*>(first + done), 1, &resident) != 0)
+      return fail(kFault, "register: of the %llu bytes at %p some are not mapped", static_cast<Unsigned>(bytes),
+                  address);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+class Regions::Locked {
+ public:
+  explicit Locked(Regions* regions) noexcept : regions_(regions) { pthread_mutex_lock(&regions_->mutex_); }
+  ~Locked() { pthread_mutex_unlock(&regions_->mutex_); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Regions* regions_;
+};
+
+void Regions::carve(Arena& arena, uint32_t regions_max, uint64_t pool_bytes) noexcept {
+  slots_.carve(arena, regions_max);
+  regions_ = static_cast<Region*>(arena.carve(regions_max * sizeof(Region), alignof(Region)));
+  pool_bytes_ = whole_pages(pool_bytes);
+  pool_ = static_cast<uint8_t*>(arena.carve(pool_bytes_, kRegionPage));
+}
+
+void Regions::open(uint32_t context) noexcept {
+  context_ = context;
+  slots_.fill();
+  memset(static_cast<void*>(regions_), 0, slots_.size() * sizeof(Region));
+}
+
+Code Regions::find(uint64_t id, Region** region) noexcept {
+  if (Id::is(id, Id::kRegion) && Id::slot(id) < slots_.size() && regions_[Id::slot(id)].id == id) {
+    *region = &regions_[Id::slot(id)];
+    return kOk;
+  }
+  return Handles::refuse(id, "region");
+}
+
+Code Regions::enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t access, bool registered,
+                    uint64_t* id) noexcept {
+  uint32_t slot = slots_.take();
+  if (slot == SlotPool::kNone)
+    return fail(kPool, "the region pool is full: all %u are in use; free some or raise rc_config.mrs_max",
+                slots_.size());
+  *id = Id::make_region(context_, slot, serial);
+  regions_[slot] = {*id, base, bytes, access, 0, 0, kNone, registered};
+  return kOk;
+}
+
+uint32_t* Regions::find_gap(uint64_t bytes, uint8_t** at) noexcept {
+  uint8_t* from = pool_;
+  for (uint32_t* link = &first_;; link = &regions_[*link].next) {
+    uint8_t* to = *link == kNone ? pool_ + pool_bytes_ : regions_[*link].base;
+    if (static_cast<uint64_t>(to - from) >= bytes) {
+      *at = from;
+      return link;
+    }
+    if (*link == kNone) return nullptr;
+    from = regions_[*link].base + whole_pages(regions_[*link].bytes);
+  }
+}
+
+Code Regions::alloc(uint64_t bytes, bool zeroed, uint64_t serial, uint64_t* id) noexcept {
+  if (bytes == 0 || bytes > pool_bytes_) {
+    return fail(kSize, "a region of %llu bytes: 1 to rc_config.mr_bytes = %llu are possible",
+                static_cast<Unsigned>(bytes), static_cast<Unsigned>(pool_bytes_));
+  }
+  uint8_t* at = nullptr;
+  {
+    Locked locked(this);
+    uint32_t* link = find_gap(whole_pages(bytes), &at);
+    if (link == nullptr) {
+      return fail(kPool, "no %llu bytes in a row are free in the region pool of %llu; free some or raise mr_bytes",
+                  static_cast<Unsigned>(bytes), static_cast<Unsigned>(pool_bytes_));
+    }
+    Code code = enter(serial, at, bytes, kAllRights, false, id);
+    if (code != kOk) return code;
+    regions_[Id::slot(*id)].next = *link;
+    *link = Id::slot(*id);
+  }
+  if (zeroed) memset(at, 0, bytes);
+  return kOk;
+}
+
+Code Regions::enroll(void* address, uint64_t bytes, uint32_t access, uint64_t serial, uint64_t* id) noexcept {
+  if (address == nullptr) return fail_plain(kInvalid, "register: the address is NULL");
+  uint64_t end;
+  if (bytes == 0 || __builtin_add_overflow(reinterpret_cast<uintptr_t>(address), bytes, &end)) {
+    return fail(kSize, "register: %llu bytes at %p are none, or reach beyond the address space",
+                static_cast<Unsigned>(bytes), address);
+  }
+  Code code = probe(address, bytes, access);
+  if (code != kOk) return code;
+  Locked locked(this);
+  return enter(serial, static_cast<uint8_t*>(address), bytes, access, true, id);
+}
+
+Code Regions::free(uint64_t id) noexcept {
+  Locked locked(this);
+  Region* region = nullptr;
+  Code code = find(id, &region);
+  if (code != kOk) return code;
+  if (region->requests != 0 || region->grants != 0) {
+    return fail(kInUse, "the region is in use: %u requests in flight, %u grants; wait for those, revoke these",
+                region->requests, region->grants);
+  }
+  if (!region->registered) {
+    uint32_t* link = &first_;
+    while (*link != Id::slot(id)) link = &regions_[*link].next;
+    *link = region->next;
+  }
+  region->id = 0;
+  slots_.give(Id::slot(id));
+  return kOk;
+}
+
+Code Regions::info(uint64_t id, Info* info) noexcept {
+  Locked locked(this);
+  Region* r = nullptr;
+  Code code = find(id, &r);
+  if (code == kOk) *info = {r->base, r->bytes, r->access, r->registered, r->requests, r->grants};
+  return code;
+}
+
+Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint32_t access, Piece* piece) noexcept {
+  Locked locked(this);
+  Region* r = nullptr;
+  Code code = find(id, &r);
+  if (code != kOk) return code;
+  if (bytes == 0 || bytes > r->bytes || offset > r->bytes - bytes) {
+    return fail(kRange, "%llu bytes at offset %llu are not within the region's %llu, or none",
+                static_cast<Unsigned>(bytes), static_cast<Unsigned>(offset), static_cast<Unsigned>(r->bytes));
+  }
+  if ((access & ~r->access) != 0)
+    return fail(kRights, "the region was registered with access %u, this needs %u", r->access, access);
+  (why == Hold::kRequest ? r->requests : r->grants) += 1;
+  *piece = {Id::slot(id), r->base + offset, id};
+  return kOk;
+}
+
+void Regions::let_go(Hold why, uint32_t slot) noexcept {
+  Locked locked(this);
+  (why == Hold::kRequest ? regions_[slot].requests : regions_[slot].grants) -= 1;
+}
+
+}  // namespace rc

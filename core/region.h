@@ -1,0 +1,82 @@
+// Memory regions of a context: pieces of its pool and registered memory of the caller, in a table of fixed size.
+#ifndef CORE_REGION_H_
+#define CORE_REGION_H_
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/op_wire.h"
+#include "core/result.h"
+
+namespace rc {
+
+inline constexpr uint32_t kRegionsMax = 65535;
+inline constexpr uint64_t kRegionPage = 4096;
+
+// Why a region must stay: an operation moves its bytes, or the peer of a channel may.
+enum class Hold { kRequest, kGrant };
+
+class Regions {
+ public:
+  struct Info {
+    void* address;
+    uint64_t bytes;
+    uint32_t access;
+    bool registered;
+    uint32_t requests;
+    uint32_t grants;
+  };
+  // A held piece of a region.
+  struct Piece {
+    uint32_t slot;
+    uint8_t* at;
+    uint64_t id;
+  };
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  void carve(Arena& arena, uint32_t regions_max, uint64_t pool_bytes) noexcept;
+  void open(uint32_t context) noexcept;
+
+  // From the pool, whole pages, first fit.
+  Code alloc(uint64_t bytes, bool zeroed, uint64_t serial, uint64_t* id) noexcept;
+  // The caller's memory, which must stay mapped until free.
+  Code enroll(void* address, uint64_t bytes, uint32_t access, uint64_t serial, uint64_t* id) noexcept;
+  Code free(uint64_t id) noexcept;
+  Code info(uint64_t id, Info* info) noexcept;
+
+  // Checks [offset, offset + bytes) against the region and `access` against what it allows, and keeps it.
+  Code hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint32_t access, Piece* piece) noexcept;
+  void let_go(Hold why, uint32_t slot) noexcept;
+
+ private:
+  struct Region {
+    uint64_t id;  // 0: free
+    uint8_t* base;
+    uint64_t bytes;
+    uint32_t access;
+    uint32_t requests;
+    uint32_t grants;
+    uint32_t next;  // pool regions, in the order of their addresses
+    bool registered;
+  };
+  class Locked;
+
+  Code enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t access, bool registered, uint64_t* id) noexcept;
+  Code find(uint64_t id, Region** region) noexcept;
+  // The link behind which a pool region of so many bytes fits, and where; null: nowhere.
+  uint32_t* find_gap(uint64_t bytes, uint8_t** at) noexcept;
+
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  Region* regions_ = nullptr;
+  uint8_t* pool_ = nullptr;
+  uint64_t pool_bytes_ = 0;
+  uint32_t context_ = 0;
+  uint32_t first_ = kNone;
+  SlotPool slots_;
+};
+
+}  // namespace rc
+
+#endif  // CORE_REGION_H_

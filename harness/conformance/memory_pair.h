@@ -1,0 +1,134 @@
+// A pair whose far end grants the near one some of its memory.
+#ifndef HARNESS_CONFORMANCE_MEMORY_PAIR_H_
+#define HARNESS_CONFORMANCE_MEMORY_PAIR_H_
+
+#include <string.h>
+
+#include "harness/conformance/memory_actor.h"
+#include "harness/conformance/pair.h"
+
+namespace conformance {
+
+class MemoryPair : public Pair {
+ protected:
+  static constexpr uint64_t kBytes = 4096;
+  static constexpr uint32_t kAll = RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC;
+
+  void SetUp() override {
+    Pair::SetUp();
+    connect();
+    ASSERT_RC(RC_OK, rc_mr_alloc(ctx_, kPoolBytes / 4, 0, &local_));
+  }
+  bool has_regions() const override { return true; }
+
+  static Call on(Op op, uint64_t n = 0, uint64_t offset = 0, uint64_t value = 0, uint32_t item = 0) {
+    Call call{op};
+    call.n = n;
+    call.offset = offset;
+    call.value = value;
+    call.item = item;
+    return call;
+  }
+  // A call of the far end that would block until this end does something.
+  Reply far_soon(Call call) {
+    call.timeout_ns = 0;
+    Reply reply;
+    eventually([&] {
+      reply = far().call(call);
+      if (reply.code == RC_E_WOULD_BLOCK) rc_progress(ch_);
+      return reply.code != RC_E_WOULD_BLOCK;
+    });
+    return reply;
+  }
+  // Fewer on a backend that takes many calls to move anything.
+  static uint64_t rounds(uint64_t n) { return backend().lands_alone ? n : n / 20; }
+  // The far end has a region of n bytes, all `value`, and grants it; returns the token.
+  std::string lend(uint64_t n = kBytes, uint32_t rights = kAll, int64_t lease_ns = 0, uint32_t item = 0) {
+    EXPECT_FAR(RC_OK, 0u, far().call(on(Op::kMrAlloc, n, 0, kFarByte, item)));
+    Call grant = on(Op::kGrant, n, 0, 0, item);
+    grant.rights = rights;
+    grant.lease_ns = lease_ns;
+    Reply reply = far().call(grant);
+    EXPECT_EQ(RC_OK, reply.code) << reply.reason;
+    if ((rights & RC_MR_BY_TOKEN) == 0) remote_ = next_remote();
+    return std::string(reply.text, RC_TOKEN_BYTES);
+  }
+  rc_remote next_remote() {
+    rc_remote remote{0};
+    int32_t code = RC_E_WOULD_BLOCK;
+    eventually([&] {
+      code = rc_remote_get(ch_, 0, &remote);
+      return code != RC_E_WOULD_BLOCK;
+    });
+    EXPECT_EQ(RC_OK, code) << rc_reason();
+    return remote;
+  }
+  rc_remote open(const std::string& token) {
+    rc_remote remote{0};
+    EXPECT_RC(RC_OK, rc_remote_open(ch_, reinterpret_cast<const uint8_t*>(token.data()), &remote));
+    return remote;
+  }
+
+  // How a request ends; the far end serves meanwhile.
+  int32_t finish(rc_request request, uint64_t* value = nullptr) {
+    int32_t code = RC_E_WOULD_BLOCK;
+    eventually([&] {
+      code = rc_request_test(request, value);
+      if (code == RC_E_WOULD_BLOCK && !far().pending()) far().progress();
+      return code != RC_E_WOULD_BLOCK;
+    });
+    return code;
+  }
+  int32_t write(uint64_t at, uint64_t n) {
+    rc_request request{0};
+    int32_t code = rc_write(local_, 0, remote_, at, n, &request);
+    return code == RC_OK ? finish(request) : code;
+  }
+  int32_t read(uint64_t at, uint64_t n) {
+    rc_request request{0};
+    int32_t code = rc_read(local_, 0, remote_, at, n, &request);
+    return code == RC_OK ? finish(request) : code;
+  }
+  uint8_t* local() { return bytes_of(local_); }
+  static uint8_t* bytes_of(rc_mr mr) { return static_cast<uint8_t*>(about(mr).address); }
+  static rc_region about(rc_mr mr) {
+    rc_region region = {};
+    region.size = sizeof region;
+    EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
+    return region;
+  }
+  // So many of the far region's bytes from `at` on are this.
+  uint64_t far_count(uint64_t at, uint64_t n, uint8_t value) { return far().call(on(Op::kMrCount, n, at, value)).done; }
+  void expect_far_untouched(uint64_t n = kBytes) { EXPECT_EQ(n, far_count(0, n, kFarByte)); }
+
+  static constexpr uint8_t kFarByte = 0xfa;
+  rc_mr local_{0};
+  rc_remote remote_{0};
+};
+
+class Operations : public MemoryPair {};
+class Grants : public MemoryPair {};
+
+class RemoteMemory : public MemoryPair {
+ protected:
+  // Asks while the far end serves.
+  int32_t ask(uint64_t bytes, uint32_t rights, int64_t lease_ns = 0) {
+    far().start(Far::bytes(Op::kGet, 1));
+    int32_t code = rc_remote_alloc(ch_, bytes, rights, lease_ns, kPatience, &remote_);
+    put(1);
+    EXPECT_FAR(RC_OK, 1u, far().finish());
+    return code;
+  }
+  int32_t give_back() {
+    far().start(Far::bytes(Op::kGet, 1));
+    int32_t code = rc_remote_give_back(remote_, kPatience);
+    put(1);
+    EXPECT_FAR(RC_OK, 1u, far().finish());
+    return code;
+  }
+  static constexpr uint32_t kReadWrite = RC_MR_READ | RC_MR_WRITE;
+};
+
+}  // namespace conformance
+
+#endif  // HARNESS_CONFORMANCE_MEMORY_PAIR_H_

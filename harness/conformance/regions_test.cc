@@ -1,0 +1,241 @@
+// Regions without a channel: the pool, registered memory, handles.
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <random>
+#include <vector>
+
+#include "harness/conformance/own_context.h"
+
+namespace conformance {
+
+std::vector<Backend> backends() { return {}; }
+
+class RegionsOfAContext : public testing::Test {
+ protected:
+  static constexpr uint64_t kPool = 64 * 4096;
+  static constexpr uint32_t kMost = 16;
+
+  void SetUp() override { open(kPool, kMost); }
+  void TearDown() override { EXPECT_RC(RC_OK, rc_close(ctx_)); }
+  void open(uint64_t pool, uint32_t most) {
+    rc_config config = small_config();
+    config.mr_bytes = pool;
+    config.mrs_max = most;
+    ASSERT_RC(RC_OK, rc_open(&config, &ctx_));
+  }
+  rc_mr alloc(uint64_t bytes, uint32_t flags = 0) {
+    rc_mr mr{0};
+    EXPECT_RC(RC_OK, rc_mr_alloc(ctx_, bytes, flags, &mr));
+    return mr;
+  }
+  static rc_region about(rc_mr mr) {
+    rc_region region = {};
+    region.size = sizeof region;
+    EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
+    return region;
+  }
+  rc_ctx ctx_{0};
+  std::vector<uint8_t> memory_;
+};
+
+TEST_F(RegionsOfAContext, ARegionIsWhatWasAskedFor) {
+  rc_mr mr = alloc(100);
+  rc_region region = about(mr);
+  EXPECT_EQ(100u, region.bytes);
+  EXPECT_EQ(uint32_t{RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC}, region.access);
+  EXPECT_EQ(0u, reinterpret_cast<uintptr_t>(region.address) % 4096);
+  EXPECT_EQ(0u, region.registered + region.requests + region.grants);
+  memset(region.address, 1, 100);
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+  EXPECT_RC(RC_E_HANDLE, rc_mr_free(mr));
+  EXPECT_RC(RC_E_HANDLE, rc_mr_info(mr, &region));
+}
+
+TEST_F(RegionsOfAContext, ZeroedUnlessNotAskedFor) {
+  rc_mr first = alloc(kPool);
+  auto* at = static_cast<uint8_t*>(about(first).address);
+  memset(at, 7, kPool);
+  EXPECT_RC(RC_OK, rc_mr_free(first));
+  rc_mr as_it_is = alloc(kPool / 2, RC_MR_UNINITIALISED);
+  EXPECT_EQ(at, about(as_it_is).address);
+  EXPECT_EQ(7, at[0]);
+  rc_mr zeroed = alloc(kPool / 2);
+  for (uint64_t i = 0; i < kPool / 2; ++i) ASSERT_EQ(0, at[kPool / 2 + i]);
+  EXPECT_EQ(at + kPool / 2, about(zeroed).address);
+}
+
+TEST_F(RegionsOfAContext, SizesThatCannotBe) {
+  rc_mr mr{99};
+  EXPECT_RC(RC_E_SIZE, rc_mr_alloc(ctx_, 0, 0, &mr));
+  EXPECT_RC_NAMES(RC_E_SIZE, "mr_bytes", rc_mr_alloc(ctx_, kPool + 1, 0, &mr));
+  EXPECT_RC(RC_E_SIZE, rc_mr_alloc(ctx_, UINT64_MAX, 0, &mr));
+  EXPECT_RC(RC_E_INVALID, rc_mr_alloc(ctx_, 8, 1, &mr));
+  EXPECT_RC(RC_E_INVALID, rc_mr_alloc(ctx_, 8, 0, nullptr));
+  EXPECT_EQ(0u, mr.id);
+  EXPECT_RC(RC_E_HANDLE, rc_mr_alloc(rc_ctx{5}, 8, 0, &mr));
+}
+
+TEST_F(RegionsOfAContext, AFullPoolIsNamedAndRecovers) {
+  rc_mr all = alloc(kPool), mr{99};
+  EXPECT_RC_NAMES(RC_E_POOL, "region pool", rc_mr_alloc(ctx_, 1, 0, &mr));
+  EXPECT_RC(RC_OK, rc_mr_free(all));
+  std::vector<rc_mr> many;
+  for (uint32_t i = 0; i < kMost; ++i) many.push_back(alloc(1));
+  EXPECT_RC_NAMES(RC_E_POOL, "mrs_max", rc_mr_alloc(ctx_, 1, 0, &mr));
+  for (rc_mr one : many) EXPECT_RC(RC_OK, rc_mr_free(one));
+  EXPECT_RC(RC_OK, rc_mr_free(alloc(kPool)));
+}
+
+TEST_F(RegionsOfAContext, RegionsNeverOverlap) {
+  std::mt19937 random(3);
+  struct One {
+    rc_mr mr;
+    uint8_t value;
+  };
+  std::vector<One> live;
+  uint64_t full = 0;
+  for (int i = 0; i < 3000; ++i) {
+    if (!live.empty() && random() % 5 < 2) {
+      size_t which = random() % live.size();
+      rc_region region = about(live[which].mr);
+      auto* at = static_cast<uint8_t*>(region.address);
+      for (uint64_t b = 0; b < region.bytes; b += 97) ASSERT_EQ(live[which].value, at[b]);
+      ASSERT_RC(RC_OK, rc_mr_free(live[which].mr));
+      live.erase(live.begin() + static_cast<ptrdiff_t>(which));
+      continue;
+    }
+    One one = {{0}, static_cast<uint8_t>(random())};
+    int32_t code = rc_mr_alloc(ctx_, 1 + random() % (kPool / 8), 0, &one.mr);
+    full += code == RC_E_POOL;
+    if (code != RC_OK) continue;
+    memset(about(one.mr).address, one.value, about(one.mr).bytes);
+    live.push_back(one);
+  }
+  EXPECT_GT(full, 0u);
+}
+
+TEST_F(RegionsOfAContext, HandlesAreNeverUsedTwice) {
+  rc_mr first = alloc(1);
+  EXPECT_RC(RC_OK, rc_mr_free(first));
+  rc_mr second = alloc(1);
+  EXPECT_NE(first.id, second.id);
+  for (uint64_t id : {uint64_t{0}, ~uint64_t{0}, first.id, ctx_.id, second.id ^ 1, second.id ^ (uint64_t{1} << 27)})
+    EXPECT_RC(RC_E_HANDLE, rc_mr_free(rc_mr{id}));
+  rc_ctx other{0};
+  rc_config config = small_config();
+  config.mr_bytes = 4096;
+  EXPECT_RC(RC_OK, rc_open(&config, &other));
+  EXPECT_RC(RC_E_HANDLE, rc_mr_free(rc_mr{second.id ^ (uint64_t{1} << 19)})) << "another context";
+  EXPECT_RC(RC_OK, rc_close(other));
+  EXPECT_RC(RC_OK, rc_mr_free(second));
+}
+
+TEST_F(RegionsOfAContext, MemoryOfTheCallers) {
+  uint8_t mine[100] = {};
+  rc_mr mr{0};
+  ASSERT_RC(RC_OK, rc_mr_reg(ctx_, mine + 3, 50, RC_MR_READ | RC_MR_WRITE, &mr));
+  rc_region region = about(mr);
+  EXPECT_EQ(mine + 3, region.address);
+  EXPECT_EQ(50u, region.bytes);
+  EXPECT_EQ(1u, region.registered);
+  EXPECT_EQ(uint32_t{RC_MR_READ | RC_MR_WRITE}, region.access);
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+  EXPECT_EQ(0, mine[3]);
+}
+
+TEST_F(RegionsOfAContext, MemoryThatIsNotThereIsRefused) {
+  rc_mr mr{99};
+  auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  auto* three =
+      static_cast<uint8_t*>(mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(MAP_FAILED, static_cast<void*>(three));
+  EXPECT_RC(RC_OK, rc_mr_reg(ctx_, three, 3 * page, RC_MR_WRITE, &mr));
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+  mprotect(three + page, page, PROT_READ);
+  EXPECT_RC_NAMES(RC_E_FAULT, "writable", rc_mr_reg(ctx_, three + page - 1, 2, RC_MR_WRITE, &mr));
+  EXPECT_RC(RC_E_FAULT, rc_mr_reg(ctx_, three + page, 1, RC_MR_ATOMIC, &mr));
+  EXPECT_RC(RC_OK, rc_mr_reg(ctx_, three + page - 1, 2, RC_MR_READ, &mr));
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+  mprotect(three + page, page, PROT_NONE);
+  EXPECT_RC_NAMES(RC_E_FAULT, "readable", rc_mr_reg(ctx_, three, 3 * page, RC_MR_READ, &mr));
+  munmap(three + page, page);
+  EXPECT_RC_NAMES(RC_E_FAULT, "mapped", rc_mr_reg(ctx_, three, page + 1, RC_MR_READ, &mr));
+  EXPECT_RC_NAMES(RC_E_FAULT, "mapped", rc_mr_reg(ctx_, three, page + 1, RC_MR_WRITE, &mr));
+  EXPECT_RC(RC_E_FAULT, rc_mr_reg(ctx_, reinterpret_cast<void*>(8), 8, RC_MR_READ, &mr));
+  EXPECT_RC(RC_E_INVALID, rc_mr_reg(ctx_, nullptr, 8, RC_MR_READ, &mr));
+  EXPECT_RC(RC_E_SIZE, rc_mr_reg(ctx_, three, 0, RC_MR_READ, &mr));
+  EXPECT_RC(RC_E_SIZE, rc_mr_reg(ctx_, three, UINT64_MAX, RC_MR_READ, &mr));
+  EXPECT_RC(RC_E_INVALID, rc_mr_reg(ctx_, three, 8, 0, &mr));
+  EXPECT_RC(RC_E_INVALID, rc_mr_reg(ctx_, three, 8, 16, &mr));
+  EXPECT_EQ(0u, mr.id);
+  munmap(three, page);
+  munmap(three + 2 * page, page);
+}
+
+TEST_F(RegionsOfAContext, TheCallersMemoryMayHoldThePools) {
+  EXPECT_RC(RC_OK, rc_close(ctx_));
+  rc_config config = small_config();
+  config.mr_bytes = kPool;
+  uint64_t bytes = 0;
+  ASSERT_RC(RC_OK, rc_footprint(&config, &bytes));
+  EXPECT_GT(bytes, kPool);
+  memory_.assign(bytes, 0x5a);
+  config.memory = memory_.data();
+  config.memory_bytes = bytes;
+  ASSERT_RC(RC_OK, rc_open(&config, &ctx_));
+  rc_mr mr = alloc(kPool);
+  auto* at = static_cast<uint8_t*>(about(mr).address);
+  EXPECT_GE(at, memory_.data());
+  EXPECT_LE(at + kPool, memory_.data() + bytes);
+  for (uint64_t i = 0; i < kPool; ++i) ASSERT_EQ(0, at[i]);
+  exchange(ctx_);
+}
+
+TEST_F(RegionsOfAContext, AContextWithoutRegionsHasNone) {
+  EXPECT_RC(RC_OK, rc_close(ctx_));
+  open(0, 0);
+  rc_mr mr{99};
+  uint8_t mine[8] = {};
+  EXPECT_RC(RC_E_SIZE, rc_mr_alloc(ctx_, 1, 0, &mr));
+  EXPECT_RC(RC_E_POOL, rc_mr_reg(ctx_, mine, 8, RC_MR_READ, &mr));
+  rc_listener listener{0};
+  rc_channel one{0}, other{0};
+  std::string uri = unique_name("loop:");
+  ASSERT_RC(RC_OK, rc_listen(ctx_, uri.c_str(), nullptr, &listener));
+  Doing connecting([&] { return rc_connect(ctx_, uri.c_str(), nullptr, kPatience, &other); });
+  ASSERT_RC(RC_OK, rc_accept(listener, kPatience, &one));
+  EXPECT_DONE(RC_OK, connecting);
+  rc_remote remote{0};
+  rc_grant grant{0};
+  uint32_t imm = 0;
+  EXPECT_RC(RC_E_UNSUPPORTED, rc_remote_get(one, 0, &remote));
+  EXPECT_RC(RC_E_UNSUPPORTED, rc_remote_alloc(one, 8, RC_MR_READ, 0, 0, &remote));
+  EXPECT_RC(RC_E_UNSUPPORTED, rc_mr_grant(one, rc_mr{0}, 0, 8, RC_MR_READ, 0, &grant));
+  EXPECT_RC(RC_E_UNSUPPORTED, rc_mr_take_back(one, 0, &mr));
+  EXPECT_RC(RC_E_UNSUPPORTED, rc_imm_get(one, 0, &imm));
+}
+
+TEST_F(RegionsOfAContext, ConfigsThatMakeNoSenseAreRefused) {
+  struct {
+    const char* field;
+    int32_t code;
+    void (*spoil)(rc_config*);
+  } cases[] = {
+      {"mr_bytes", RC_E_INVALID, [](rc_config* c) { c->mr_bytes = UINT64_MAX; }},
+      {"mrs_max", RC_E_INVALID, [](rc_config* c) { c->mrs_max = 65536; }},
+      {"op_ring_bytes", RC_E_INVALID, [](rc_config* c) { c->op_ring_bytes = 4095; }},
+      {"op_ring_bytes", RC_E_INVALID, [](rc_config* c) { c->op_ring_bytes = (1u << 30) + 1; }},
+      {"requests_max", RC_E_INVALID, [](rc_config* c) { c->requests_max = 1025; }},
+      {"peer_rights", RC_E_INVALID, [](rc_config* c) { c->peer_rights = 8; }},
+  };
+  for (const auto& c : cases) {
+    rc_config config = small_config();
+    c.spoil(&config);
+    rc_ctx ctx{0};
+    EXPECT_RC_NAMES(c.code, c.field, rc_open(&config, &ctx));
+  }
+}
+
+}  // namespace conformance
