@@ -279,7 +279,7 @@ TEST_P(Ending, DeathOfThePeerWakesAGet) {
 }
 
 TEST_P(Ending, DeathOfThePeerIsNoticedBySync) {
-  if (!backend().notices_death) GTEST_SKIP() << "nobody tells " << backend().name << " of a death";
+  if (!backend().notices_death) GTEST_SKIP() << "on " << backend().name << " the peer does not die alone";
   far().kill();
   EXPECT_TRUE(eventually([&] { return rc_sync(ch_, 0) == RC_E_PEER_DEAD; }));
 }
