@@ -278,6 +278,12 @@ TEST_P(Ending, DeathOfThePeerWakesAGet) {
   EXPECT_DONE(RC_E_PEER_DEAD, getting);
 }
 
+TEST_P(Ending, DeathOfThePeerIsNoticedBySync) {
+  if (!backend().notices_death) GTEST_SKIP() << "on " << backend().name << " the peer does not die alone";
+  far().kill();
+  EXPECT_TRUE(eventually([&] { return rc_sync(ch_, 0) == RC_E_PEER_DEAD; }));
+}
+
 TEST_P(Ending, DeathOfThePeerWakesAPut) {
   if (!backend().notices_death) GTEST_SKIP() << "on " << backend().name << " the peer does not die alone";
   fill();

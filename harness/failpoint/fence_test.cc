@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kPatienceNs = INT64_C(10) * 1000 * 1000 * 1000;
 constexpr int kRounds = 15000;
+constexpr uint64_t kPauseMost = 150000;  // turns of a loop: as long as it takes to be woken, so that puts meet the arming
 constexpr uint64_t kRingBytes = 256;
 
 int g_error = 0;
@@ -70,7 +71,7 @@ std::string meet_often(const End& end) {
     uint64_t burst = i % 8 == 7 ? 1 : 1 + choices.below(4);
     size_t n = i % 8 == 7 ? sizeof bytes : 8;
     for (uint64_t j = 0; j < burst && p.empty(); ++j) {
-      uint64_t pause = choices.below(6000);
+      uint64_t pause = choices.below(kPauseMost);
       for (; !end.listens && pause != 0; --pause) asm volatile("");
       if (!end.listens) delay_stores();
       p += end.listens ? expect_code("rc_get", rc_get(ch, bytes, n, kPatienceNs, nullptr), {RC_OK})
