@@ -24,14 +24,17 @@ int new_tcp_socket(const TcpAddress& address) noexcept {
 }
 
 // Keep-alive probes find a dead machine while nothing is under way: half of the time-out quiet, the other half probes.
-// TCP_USER_TIMEOUT would find it while something is, but it also ends a connection whose peer is alive and has not read
-// for so long; check_silence does it instead.
+// The kernel counts in whole seconds: of the least time-out, one is quiet and another waits for the answer to one
+// probe. TCP_USER_TIMEOUT would find it while something is, but it also ends a connection whose peer is alive and has
+// not read for so long; check_silence does it instead.
 Code set_options(int socket, const TcpOptions& options) noexcept {
   int idle_s = at_least_one_s(options.timeout_ms / 2);
   int interval_s = at_least_one_s(options.timeout_ms / 2 / kProbes);
+  int probes = static_cast<int>(options.timeout_ms / 1000 - idle_s) / interval_s;
+  if (probes < 1) probes = 1;
   if (!set(socket, IPPROTO_TCP, TCP_NODELAY, 1) || !set(socket, SOL_SOCKET, SO_KEEPALIVE, 1) ||
       !set(socket, IPPROTO_TCP, TCP_KEEPIDLE, idle_s) || !set(socket, IPPROTO_TCP, TCP_KEEPINTVL, interval_s) ||
-      !set(socket, IPPROTO_TCP, TCP_KEEPCNT, kProbes)) {
+      !set(socket, IPPROTO_TCP, TCP_KEEPCNT, probes)) {
     return fail_errno(kSystem, "setting a connection's options", errno);
   }
   if (options.busy_poll_us != 0 && !set(socket, SOL_SOCKET, SO_BUSY_POLL, static_cast<int>(options.busy_poll_us)))

@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kPatienceNs = INT64_C(10) * 1000 * 1000 * 1000;
 constexpr int kRounds = 15000;
-constexpr uint64_t kPauseMost = 150000;  // turns of a loop: as long as it takes to be woken, so that puts meet the arming
+constexpr uint64_t kPauseMost =
+    150000;  // turns of a loop: as long as it takes to be woken, so that puts meet the arming
 constexpr uint64_t kRingBytes = 256;
 
 int g_error = 0;

@@ -6,7 +6,7 @@ TOOL_PACKAGES=("${DEMO_PACKAGES[@]}" libcli11-dev libfmt-dev nlohmann-json3-dev)
 TEST_PACKAGES=(
   "${TOOL_PACKAGES[@]}" gcc clang libclang-rt-14-dev llvm-14 libgtest-dev libgmock-dev
   librapidcheck-dev relacy-dev libboost-dev libibverbs-dev librdmacm-dev pkg-config python3 strace
-  spin shellcheck abigail-tools clang-format clang-tidy
+  spin shellcheck abigail-tools clang-format clang-tidy iproute2
 )
 MESH_PACKAGES=(libpmix-dev pkg-config)
 PLOT_PACKAGES=(gnuplot-nox)
