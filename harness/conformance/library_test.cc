@@ -53,6 +53,14 @@ TEST(Library, NamesEveryCode) {
       {RC_E_UNREACHABLE, "RC_E_UNREACHABLE"},
       {RC_E_NO_DEVICE, "RC_E_NO_DEVICE"},
       {RC_E_IDENTITY, "RC_E_IDENTITY"},
+      {RC_E_RIGHTS, "RC_E_RIGHTS"},
+      {RC_E_RANGE, "RC_E_RANGE"},
+      {RC_E_ALIGNMENT, "RC_E_ALIGNMENT"},
+      {RC_E_EXPIRED, "RC_E_EXPIRED"},
+      {RC_E_REVOKED, "RC_E_REVOKED"},
+      {RC_E_IN_USE, "RC_E_IN_USE"},
+      {RC_E_FAULT, "RC_E_FAULT"},
+      {RC_E_LIMIT, "RC_E_LIMIT"},
   };
   for (auto& [code, name] : kCodes) EXPECT_STREQ(name, rc_code_name(code));
   std::set<std::string> known;
