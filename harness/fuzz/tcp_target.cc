@@ -162,7 +162,7 @@ class Honest {
   void receive() {
     char byte;
     do {
-      rc::receive_frames(link, rc::Self::kNeither);
+      rc::receive_frames(link, rc::kNoSide);
     } while (status() == rc::kOk && recv(link->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
   }
   int32_t status() const { return link->status; }
