@@ -1,7 +1,7 @@
 # shellcheck shell=bash  # sourced by harness/run
 # Lanes: one "bazel test" per configuration, each recorded for summary.py.
 
-LANES=(plain asan clang-tsan rdma)
+LANES=(plain asan clang-tsan)
 ALL_LANES=(plain asan tsan clang-asan clang-tsan rdma rdma-asan)
 LANES_RUN=()
 RECORDS=$(mktemp -d)
