@@ -99,7 +99,7 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   Locked locked(this);
   Remote* remote = nullptr;
   Code code = find_remote(op.remote, &remote);
-  if (code != kOk) return code;
+  if (code != kOk || remote == nullptr) return code;
   bool atomic = op.type == kOpSwap || op.type == kOpAdd;
   const Lease& lease = remote->lease;
   if (remote->state == Remote::kGone) return tell(kRevoked);

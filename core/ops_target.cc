@@ -104,7 +104,7 @@ Code Ops::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t right
   if (code != kOk) return code;
   Grant* g = nullptr;
   code = make_grant(piece, bytes, rights, lease_ns, false, &g);
-  if (code != kOk) {
+  if (code != kOk || g == nullptr) {
     regions_->let_go(Hold::kGrant, piece.slot);
     return code;
   }

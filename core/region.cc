@@ -144,7 +144,7 @@ Code Regions::free(uint64_t id) noexcept {
   Locked locked(this);
   Region* region = nullptr;
   Code code = find(id, &region);
-  if (code != kOk) return code;
+  if (code != kOk || region == nullptr) return code;
   if (region->requests != 0 || region->grants != 0) {
     return fail(kInUse, "the region is in use: %u requests in flight, %u grants; wait for those, revoke these",
                 region->requests, region->grants);
