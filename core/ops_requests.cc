@@ -141,7 +141,7 @@ Code Ops::post_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, uint64_t
   frame.compare = static_cast<uint64_t>(lease_ns);
   Request* r = nullptr;
   Code code = start(frame, false, &r);
-  if (code != kOk) return code;
+  if (code != kOk || r == nullptr) return code;
   *request = r->id;
   serve_locked();
   return kOk;
@@ -151,14 +151,14 @@ Code Ops::post_return(uint64_t remote, uint64_t* request) noexcept {
   Locked locked(this);
   Remote* held = nullptr;
   Code code = find_remote(remote, &held);
-  if (code != kOk) return code;
+  if (code != kOk || held == nullptr) return code;
   if (held->state == Remote::kGone) return tell(kRevoked);
   OpFrame frame = {};
   frame.type = kOpReturn;
   frame.key = held->lease.key;
   Request* r = nullptr;
   code = start(frame, false, &r);
-  if (code != kOk) return code;
+  if (code != kOk || r == nullptr) return code;
   *request = r->id;
   serve_locked();
   return kOk;
@@ -168,14 +168,14 @@ Code Ops::release(uint64_t remote) noexcept {
   Locked locked(this);
   Remote* held = nullptr;
   Code code = find_remote(remote, &held);
-  if (code != kOk) return code;
+  if (code != kOk || held == nullptr) return code;
   if (held->state == Remote::kLive && !over_) {
     OpFrame frame = {};
     frame.type = kOpRelease;
     frame.key = held->lease.key;
     Request* r = nullptr;
     code = start(frame, true, &r);
-    if (code != kOk) return code;
+    if (code != kOk || r == nullptr) return code;
   }
   drop_remote(*held);
   serve_locked();
@@ -186,7 +186,7 @@ Code Ops::collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept 
   Locked locked(this);
   Request* r = nullptr;
   Code code = find_request(request, &r);
-  if (code != kOk) return code;
+  if (code != kOk || r == nullptr) return code;
   if (r->state != Request::kDone) return kWouldBlock;
   code = r->result;
   if (value != nullptr) *value = r->value;
@@ -199,7 +199,7 @@ Code Ops::cancel(uint64_t request) noexcept {
   Locked locked(this);
   Request* r = nullptr;
   Code code = find_request(request, &r);
-  if (code != kOk) return code;
+  if (code != kOk || r == nullptr) return code;
   if (r->state != Request::kQueued || r->done != 0)
     return fail_plain(kState, "the request is on its way or over: wait for its result");
   r->detached = true;
@@ -210,7 +210,7 @@ Code Ops::cancel(uint64_t request) noexcept {
 void Ops::detach(uint64_t request) noexcept {
   Locked locked(this);
   Request* r = nullptr;
-  if (find_request(request, &r) != kOk) return;
+  if (find_request(request, &r) != kOk || r == nullptr) return;
   r->detached = true;
   if (r->state == Request::kDone) free_request(*r);
 }
@@ -254,7 +254,7 @@ Code Ops::remote_lease(uint64_t remote, Lease* lease) noexcept {
   Locked locked(this);
   Remote* r = nullptr;
   Code code = find_remote(remote, &r);
-  if (code != kOk) return code;
+  if (code != kOk || r == nullptr) return code;
   *lease = r->lease;
   return r->state == Remote::kGone ? tell(kRevoked) : kOk;
 }
@@ -262,7 +262,7 @@ Code Ops::remote_lease(uint64_t remote, Lease* lease) noexcept {
 void Ops::forget_remote(uint64_t remote) noexcept {
   Locked locked(this);
   Remote* r = nullptr;
-  if (find_remote(remote, &r) == kOk) drop_remote(*r);
+  if (find_remote(remote, &r) == kOk && r != nullptr) drop_remote(*r);
 }
 
 Code Ops::next_remote(uint64_t* remote) noexcept {

@@ -118,7 +118,7 @@ Code Ops::revoke(uint64_t grant) noexcept {
   Locked locked(this);
   Grant* g = nullptr;
   Code code = find_grant(grant, &g);
-  if (code != kOk) return code;
+  if (code != kOk || g == nullptr) return code;
   if (g->state == Grant::kReturned)
     return fail_plain(kState, "the peer has given the region back: take it with rc_mr_take_back");
   g->id = 0;
@@ -133,7 +133,7 @@ Code Ops::grant_lease(uint64_t grant, Lease* lease) noexcept {
   Locked locked(this);
   Grant* g = nullptr;
   Code code = find_grant(grant, &g);
-  if (code == kOk) *lease = g->lease;
+  if (code == kOk && g != nullptr) *lease = g->lease;
   return code;
 }
 
@@ -286,7 +286,7 @@ Code Ops::do_alloc(const OpFrame& f, OpFrame* answer) noexcept {
   Grant* g = nullptr;
   Code code = regions_->hold(Hold::kGrant, id, 0, f.value, f.word, &piece);
   if (code == kOk) code = make_grant(piece, f.value, f.word, static_cast<int64_t>(f.compare), true, &g);
-  if (code != kOk) {
+  if (code != kOk || g == nullptr) {
     regions_->let_go(Hold::kGrant, piece.slot);
     regions_->free(id);
     return kPool;

@@ -163,7 +163,7 @@ Code Regions::info(uint64_t id, Info* info) noexcept {
   Locked locked(this);
   Region* r = nullptr;
   Code code = find(id, &r);
-  if (code == kOk) *info = {r->base, r->bytes, r->access, r->registered, r->requests, r->grants};
+  if (code == kOk && r != nullptr) *info = {r->base, r->bytes, r->access, r->registered, r->requests, r->grants};
   return code;
 }
 
@@ -171,7 +171,7 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
   Locked locked(this);
   Region* r = nullptr;
   Code code = find(id, &r);
-  if (code != kOk) return code;
+  if (code != kOk || r == nullptr) return code;
   if (bytes == 0 || bytes > r->bytes || offset > r->bytes - bytes) {
     return fail(kRange, "%llu bytes at offset %llu are not within the region's %llu, or none",
                 static_cast<Unsigned>(bytes), static_cast<Unsigned>(offset), static_cast<Unsigned>(r->bytes));

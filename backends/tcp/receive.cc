@@ -31,6 +31,8 @@ bool corrupt(TcpLink* link, const char* text) noexcept {
 
 // A word of the inbox's head.
 bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* news) noexcept {
+  const char* no_word = "the peer writes to a place of the inbox that is no word of the protocol";
+  if (link->op_ring_bytes == 0 && (offset == kOpTail || offset == kOpCredit)) return corrupt(link, no_word);
   std::atomic<uint64_t>* to;
   switch (offset) {
     case kTail:
@@ -55,7 +57,7 @@ bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* 
       *news |= kForGetter | kForPutter;
       break;
     default:
-      return corrupt(link, "the peer writes to a place of the inbox that is no word of the protocol");
+      return corrupt(link, no_word);
   }
   uint64_t word;
   memcpy(&word, bytes, sizeof word);
