@@ -25,6 +25,7 @@ struct Backend {
   bool target_helps = false;              // without lands_alone: rc_sync also needs calls of the other end
   bool has_descriptor = true;             // rc_channel_fd works
   bool has_listener_descriptor = true;    // rc_listener_fd works
+  bool has_operations = true;             // channels can have operations on regions
   bool regions = false;                   // both contexts have regions, so that channels have operations
   uint32_t rings_per_end = 0;             // what an end of a channel takes of rc_config.rings_max
   bool knows_peer = false;                // rc_info tells the peer's process and user

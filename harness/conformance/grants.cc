@@ -332,7 +332,7 @@ TEST_P(RemoteMemory, AnExpiredLeaseFreesWhatWasMadeForThePeer) {
   }
 }
 
-RC_CONFORMANCE_BY_URI(Grants);
-RC_CONFORMANCE_BY_URI(RemoteMemory);
+RC_CONFORMANCE_OF_MEMORY(Grants);
+RC_CONFORMANCE_OF_MEMORY(RemoteMemory);
 
 }  // namespace conformance

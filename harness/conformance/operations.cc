@@ -459,6 +459,6 @@ TEST_P(Operations, StaleAndForgedHandlesAreRefused) {
   EXPECT_RC(RC_E_HANDLE, rc_remote_release({local_.id}));
 }
 
-RC_CONFORMANCE_BY_URI(Operations);
+RC_CONFORMANCE_OF_MEMORY(Operations);
 
 }  // namespace conformance

@@ -133,6 +133,13 @@ inline std::vector<Backend> with_uris() {
   }
   return some;
 }
+inline std::vector<Backend> with_operations() {
+  std::vector<Backend> all = with_uris(), some;
+  for (const Backend& backend : all) {
+    if (backend.has_operations) some.push_back(backend);
+  }
+  return some;
+}
 inline std::string name_of(const testing::TestParamInfo<Backend>& test) { return test.param.name; }
 
 }  // namespace conformance
@@ -140,5 +147,7 @@ inline std::string name_of(const testing::TestParamInfo<Backend>& test) { return
 // Ends each file of a suite: its tests run on every backend of the program, or on every one that connects by URI.
 #define RC_CONFORMANCE(suite) INSTANTIATE_TEST_SUITE_P(On, suite, testing::ValuesIn(backends()), name_of)
 #define RC_CONFORMANCE_BY_URI(suite) INSTANTIATE_TEST_SUITE_P(On, suite, testing::ValuesIn(with_uris()), name_of)
+#define RC_CONFORMANCE_OF_MEMORY(suite) \
+  INSTANTIATE_TEST_SUITE_P(On, suite, testing::ValuesIn(with_operations()), name_of)
 
 #endif  // HARNESS_CONFORMANCE_PAIR_H_
