@@ -12,7 +12,8 @@ run_lane() {
   local lane=$1 options=() status=0
   shift
   [ "$lane" = plain ] || options+=("--config=$lane")
-  [ "${CI-}" != true ] || options+=(--config=ci)
+  # What gcc warns of when a sanitizer's code is in between is often not there: warnings are errors without one only.
+  [ "${CI-}" != true ] || [ "$lane" != plain ] || options+=(--config=ci)
   echo "=== lane $lane"
   LANES_RUN+=("$lane")
   bazel test "${options[@]}" --jobs=2 --local_test_jobs=2 --keep_going --curses=no --color=no \
