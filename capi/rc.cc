@@ -66,7 +66,7 @@ __attribute__((noinline)) int32_t get_bytes(rc_channel channel, void* data, size
   *moved = 0;
   if (data == nullptr && n != 0) return null_argument("data");
   return on_side(channel.id, kGetSide, [&](Channel& c) noexcept {
-    if (kAmount != Channel::Amount::kSome && n != 0 && c.get_straight(data, n)) {
+    if (kAmount != Channel::Amount::kSome && n != 0 && c.get_straight(data, n, timeout_ns != 0)) {
       *moved = n;
       return kOk;
     }

@@ -66,7 +66,7 @@ class Channel {
   // From here on the caller is inside on that side.
   // Without a wait, over memory that both ends map. False: nothing happened.
   bool put_straight(const void* data, size_t n) noexcept;
-  bool get_straight(void* data, size_t n) noexcept;
+  bool get_straight(void* data, size_t n, bool may_wait) noexcept;
 
   // How much of what was asked for a call must move: all of it, waiting if need be; all of it or nothing, without
   // waiting; or what can be moved once one byte can.
@@ -159,8 +159,13 @@ class Channel {
 
   Code publish(const void* newest, size_t n) noexcept;
   void publish_direct(const void* newest, size_t n) noexcept;
+  void show(const void* newest, size_t n) noexcept;
+  // Puts n <= the runway's bytes as an answer and shows them.
+  void answer_here(const void* data, size_t n) noexcept;
   Code post_written() noexcept;
-  void pause_in_stream() noexcept;
+  // Looks for n bytes without settling down to wait. False: not there, or something is wrong, which the wait will say.
+  bool look_first(size_t n, bool may_wait) noexcept;
+  void pace() noexcept;
   // lazy: the caller goes on to wait.
   void tell_credit(bool lazy = false) noexcept;
   void tell_credit_if_any(bool lazy = false) noexcept {
@@ -224,7 +229,8 @@ class Channel {
     SpinBudget spin;
     int64_t alive_checked_ns;
     GetMode mode;
-    bool backlog;  // the last look found more than was asked for: a stream
+    uint32_t run;       // first looks in a row that found bytes, with nothing put since put_seen
+    uint64_t put_seen;  // what this end had put when the run began
     size_t peeked;
     size_t wanted;  // what the last get came short of; readiness waits for so many bytes
     // A message under way.

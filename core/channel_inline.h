@@ -17,8 +17,12 @@ inline constexpr size_t kAnswerAhead = 1024;
 // guesses right.
 inline constexpr size_t kWantBytes = 512;
 inline constexpr size_t kWantAhead = 1024;
-// How long a reader that has caught up with a stream pauses, about a microsecond.
-inline constexpr int kStreamPauses = 32;
+// A get looks so often before it settles down to wait: an answer that is on its way finds the shortest path out.
+inline constexpr uint32_t kFirstLooks = 256;
+// After so many looks in a row that found bytes, with nothing put in between, they are a stream; then the reader pauses
+// so long before it looks again.
+inline constexpr uint32_t kStreamLooks = 16;
+inline constexpr int64_t kStreamPauseNs = 2000;
 
 inline void Channel::ring_getter() noexcept {
   light_fence(full_fence_);  // pairs with the heavy_fence after Sleeper::arm (I7)
@@ -38,10 +42,14 @@ __attribute__((always_inline)) inline bool Channel::put_on_runway(uint64_t id, c
   put_.inside.store(1, std::memory_order_relaxed);
   light_fence(false);  // pairs with the heavy_fence in evict
   bool fits = runway_id_.load(std::memory_order_acquire) == id && n <= put_.ring.runway() &&
-              put_.getter_bell.quiet(inbox_->getter) && !answering_.load(std::memory_order_relaxed);
+              put_.getter_bell.quiet(inbox_->getter);
   if (__builtin_expect(fits, 1)) {
     RC_STEP("put: before the bytes");
-    put_.ring.put_here<kSmall>(data, n, outbox_->line);
+    if (__builtin_expect(answering_.load(std::memory_order_relaxed), 0)) {
+      answer_here(data, n);
+    } else {
+      put_.ring.put_here<kSmall>(data, n, outbox_->line);
+    }
     RC_STEP("put: published");
     light_fence(false);  // pairs with the heavy_fence after Sleeper::arm (I7)
     if (__builtin_expect(!put_.getter_bell.quiet(inbox_->getter), 0)) ring_getter();

@@ -11,6 +11,8 @@ namespace rc {
 
 // Looks before the spin loop starts to pause: an answer that is on its way must not wait for the end of a pause.
 inline constexpr uint32_t kHotLooks = 4096;
+// Looks for each look at the clock, before and after.
+inline constexpr uint32_t kHotLooksPerClock = 1024;
 inline constexpr uint32_t kLooksPerClock = 64;
 // So often a sleep may end without what was waited for; then the wait naps instead.
 inline constexpr uint32_t kIdleWakes = 64;
@@ -55,8 +57,9 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
         budget.paid();
         return code;
       }
-      if (i > kHotLooks) cpu_pause();
-      if (i % kLooksPerClock != 0) continue;
+      bool hot = i <= kHotLooks;
+      if (!hot) cpu_pause();
+      if (i % (hot ? kHotLooksPerClock : kLooksPerClock) != 0) continue;
       int64_t now = now_ns();
       if ((code = check(now)) != kOk) return last_look(code);
       if (wait_ == kWaitAdaptive && now - start > budget.ns()) break;

@@ -49,17 +49,12 @@ void Channel::tell_credit(bool lazy) noexcept {
   if (code != kOk) end(code);
 }
 
-bool Channel::get_straight(void* data, size_t n) noexcept {
+bool Channel::get_straight(void* data, size_t n, bool may_wait) noexcept {
   if (!get_.straight || n > kStraightBytes || over_.load(std::memory_order_relaxed) == kCorrupt) return false;
   if (n > get_.ring.runway()) {
     if (get_.ring.available() < n) {
-      pause_in_stream();
-      if (!get_.ring.look(inbox_->line)) return false;  // the slow path looks again and says what is wrong
-      if (serve_ops() == kCorrupt) return false;
-      size_t have = get_.ring.available();
-      get_.backlog = have > n;
-      if (have < n) return false;
-      if (have == n && get_.ring.copy_newest(inbox_->line, data, n)) {
+      if (!look_first(n, may_wait)) return false;
+      if (get_.ring.available() == n && get_.ring.copy_newest(inbox_->line, data, n)) {
         get_.ring.consume(n);
         if (get_.ring.credit_due()) tell_credit();
         return true;
@@ -76,11 +71,35 @@ bool Channel::get_straight(void* data, size_t n) noexcept {
   return true;
 }
 
+bool Channel::look_first(size_t n, bool may_wait) noexcept {
+  pace();
+  uint32_t looks = may_wait && wait_ != kWaitSleep ? kFirstLooks : 1;
+  uint32_t left = looks;
+  do {
+    if (!get_.ring.look(inbox_->line)) return false;
+  } while (get_.ring.available() < n && --left != 0);
+  bool found = get_.ring.available() >= n && serve_ops() != kCorrupt;
+  get_.run = found ? get_.run + 1 : 0;
+  if (found && left != looks) {
+    answering_.store(true, std::memory_order_relaxed);
+    get_.waits.add(1);
+  }
+  return found;
+}
+
 // A reader that has caught up with a stream lets the writer get ahead, so that lines move in runs. Not while the two
-// ends answer each other: then this end has put since it last waited.
-void Channel::pause_in_stream() noexcept {
-  if (!get_.backlog && !answering_.load(std::memory_order_relaxed)) return;
-  for (int i = 0; i < kStreamPauses; ++i) cpu_pause();
+// ends answer each other: a request may well come in several puts.
+void Channel::pace() noexcept {
+  uint64_t put = put_.ring.written();
+  if (put != get_.put_seen) {
+    get_.put_seen = put;
+    get_.run = 0;
+  }
+  if (get_.run < kStreamLooks) return;
+  int64_t end = now_ns() + kStreamPauseNs;
+  do {
+    cpu_pause();
+  } while (now_ns() < end);
 }
 
 Code Channel::get_gate(GetMode wanted) noexcept {
@@ -103,7 +122,6 @@ Code Channel::stream_in(const Span* spans, size_t n, bool whole, Wait& wait, siz
     if (get_.ring.available() == copied) {
       code = wait_for_bytes(copied + 1, wait);
       if (code != kOk) break;
-      get_.backlog = get_.ring.available() > n;
     }
     size_t piece = least(left, get_.ring.available() - copied);
     size_t skip = copied;
@@ -143,11 +161,9 @@ Code Channel::get(const Span* spans, size_t n, Amount amount, int64_t timeout_ns
   }
   size_t need = amount == Amount::kTry ? n : 1;
   if (get_.ring.available() < (amount == Amount::kTry ? n : least(n, kSomeBytes))) {
-    pause_in_stream();
-    code = wait_for_bytes(need, wait);
+    if (!direct_ || !look_first(need, wait.may_wait())) code = wait_for_bytes(need, wait);
     if (code == kOk && get_.ring.available() < n) code = look_for_bytes(need);
     if (code != kOk) return code;
-    get_.backlog = get_.ring.available() > n;
   }
   return stream_in(spans, least(n, get_.ring.available()), true, wait, done);
 }

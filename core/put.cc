@@ -51,15 +51,25 @@ bool Channel::put_straight(const void* data, size_t n) noexcept {
     put_.ring.extend_runway(n > kRunwayBytes ? n : kRunwayBytes, answer ? 0 : kStreamAhead);
     if (n > put_.ring.runway()) return false;
   }
-  if (answer) {  // the peer's processor has these lines; all of them together take as long as one
-    own_line(&outbox_->line);
-    put_.ring.own_next(n);
-  }
   RC_STEP("put: before the bytes");
-  put_.ring.write_here(data, n);
-  publish_direct(data, n);                        // no operation is behind: posting one ends the straight path
-  if (answer) put_.ring.own_ahead(kAnswerAhead);  // while the peer reads
+  if (answer) {
+    answer_here(data, n);
+  } else {
+    put_.ring.write_here(data, n);
+    show(nullptr, 0);  // no operation is behind: posting one ends the straight path
+  }
+  RC_STEP("put: published");
+  ring_getter();
   return true;
+}
+
+// The peer's processor has these lines; all of them together take as long to get as one.
+void Channel::answer_here(const void* data, size_t n) noexcept {
+  own_line(&outbox_->line);
+  put_.ring.own_ahead(n);
+  put_.ring.write_here(data, n);
+  show(data, n);
+  put_.ring.own_ahead(kAnswerAhead);  // while the peer reads
 }
 
 Code Channel::post_written() noexcept {
@@ -97,14 +107,19 @@ Code Channel::publish(const void* newest, size_t n) noexcept {
 
 void Channel::publish_direct(const void* newest, size_t n) noexcept {
   RC_STEP("put: bytes written, not published");
+  show(newest, n);
+  RC_STEP("put: published");
+  ring_getter();
+}
+
+// To a reader that looks by itself.
+void Channel::show(const void* newest, size_t n) noexcept {
   if (newest != nullptr && n <= kTailBytes && answering_.load(std::memory_order_relaxed)) {
     put_.ring.publish_with_copy(outbox_->line, newest, n);
   } else {
     put_.ring.publish(outbox_->line);
   }
   answering_.store(false, std::memory_order_relaxed);
-  RC_STEP("put: published");
-  ring_getter();
 }
 
 // The same, but waits while the link's queue is full.

@@ -143,14 +143,6 @@ class TxRing {
     }
   }
 
-  // Owns the lines of the next n <= space() bytes now, whatever was owned before: the peer's processor may have fetched
-  // them since.
-  void own_next(size_t n) noexcept {
-    Spans s = next(n);
-    for (size_t i = 0; i < s.first; i += kLine) A::ring_own(ring_, s.at + i);
-    for (size_t i = 0; i < s.second; i += kLine) A::ring_own(ring_, i);
-  }
-
   // Takes back the newest n staged bytes.
   void take_back(size_t n) noexcept {
     if (written_.get() - lap_ < n) lap_ -= capacity_;

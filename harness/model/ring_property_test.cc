@@ -27,7 +27,6 @@ enum class Do {
   kPublishWithCopy,
   kTakeCredit,
   kOwnAhead,
-  kOwnNext,
   kWantAhead,
   kLook,
   kGet,
@@ -50,7 +49,6 @@ constexpr const char* kNames[] = {"stage",
                                   "publish with copy",
                                   "take credit",
                                   "own ahead",
-                                  "own next",
                                   "want ahead",
                                   "look",
                                   "get",
@@ -113,8 +111,6 @@ void run(const Command& c, Direction* d) {
       return;
     case Do::kOwnAhead:
       return d->tx().own_ahead(c.size);
-    case Do::kOwnNext:
-      return d->tx().own_next(at_most(c.size, space));
     case Do::kWantAhead:
       return d->rx().want_ahead(c.size);
     case Do::kLook:
