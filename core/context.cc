@@ -200,13 +200,20 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
     e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles
   }
   pthread_mutex_unlock(&g_open_mutex);
-  if (slot < kContextsMax) return kOk;
+  if (slot < kContextsMax) {
+    Code code = limits.progress_thread ? c->start_driver() : kOk;
+    if (code == kOk) return kOk;
+    c->close();
+    *id = 0;
+    return code;
+  }
   ::close(stop_fd);
   if (mapping != nullptr) munmap(mapping, needed);
   return fail(kPool, "%u contexts are open in this process, more cannot be", kContextsMax);
 }
 
 Code Context::close() noexcept {
+  stop_driver();
   for (uint32_t i = 0; i < limits_.meshes_max; ++i) {
     uint64_t id = meshes_[i].handle.load(std::memory_order_relaxed);
     if (id != 0) close_mesh(&meshes_[i], id);
@@ -222,6 +229,8 @@ Code Context::close() noexcept {
   Handles::Entry& e = Handles::table.entries[Id::context(id_)];
   e.channels_max.store(0, std::memory_order_release);
   e.context.store(nullptr, std::memory_order_release);
+  close_set(&ready_fd_);
+  close_set(&drive_fd_);
   ::close(stop_fd_);
   if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
   return kOk;
@@ -330,6 +339,10 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
   while (l->inside.load(std::memory_order_seq_cst) != 0) {
     point->ops->interrupt_accept(point);
     nap(-1, -1, kNapMinNs);
+  }
+  {
+    ReadyLock lock(this);  // who makes the context's descriptor either has seen the id gone, or is done with the fd
+    forget_ready(point->fd);
   }
   point->ops->unlisten(*this, point);
   forget(point);
@@ -442,7 +455,7 @@ Code Context::open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* 
   }
   *id = Id::make(Id::kMesh, Id::context(id_), slot, next_serial());
   meshes_[slot].handle.store(*id, std::memory_order_release);  // pairs with the acquire in Handles::mesh
-  return kOk;
+  return adopt_mesh(id);
 }
 
 Code Context::close_mesh(Mesh* mesh, uint64_t id) noexcept {
