@@ -317,7 +317,7 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
   if (l->id.load(std::memory_order_seq_cst) == listener_id) {  // pairs with close_listener: both exchange, then look
     ListenPoint* point = l->point;
     code = open_channel(
-        point->params.wait,
+        point->ops->link_bytes, point->params.wait,
         [&](Link* link) noexcept {
           Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
           if (c == kTimeout && timeout_ns == 0) c = fail_plain(kWouldBlock, "no client is waiting");
@@ -355,13 +355,13 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
 Link* Context::link_of(uint32_t slot) noexcept { return reinterpret_cast<Link*>(links_ + slot * link_stride()); }
 
 template <class Fill>
-Code Context::open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept {
+Code Context::open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept {
   lock();
   uint32_t slot = channel_pool_.take();
   unlock();
   if (slot == SlotPool::kNone) return pool_full("channel", channel_pool_.size(), "channels_max");
   Link* link = link_of(slot);
-  memset(static_cast<void*>(link), 0, link_stride());
+  memset(static_cast<void*>(link), 0, link_bytes);
   link->fd[kGetSide] = link->fd[kPutSide] = link->common_fd = -1;
   link->peer_uid = -1;
   Code code = fill(link);
@@ -382,7 +382,7 @@ Code Context::connect(const char* text, const ChannelParams& params, int64_t tim
   Code code = parse_for_backend(text, &uri, &backend);
   if (code != kOk) return code;
   return open_channel(
-      params.wait,
+      backend->link_bytes, params.wait,
       [&](Link* link) noexcept {
         link->ops = backend;
         memcpy(link->uri, uri.text, sizeof link->uri);
@@ -393,12 +393,12 @@ Code Context::connect(const char* text, const ChannelParams& params, int64_t tim
 
 Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
   return open_channel(
-      params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
+      sizeof(AttachedLink), params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
 }
 
 Code Context::connect_self(uint32_t wait, uint64_t* id) noexcept {
   return open_channel(
-      wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
+      sizeof(Link), wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
 }
 
 // ----------------------------------------------------------------------------------------------------------------

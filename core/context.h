@@ -141,9 +141,10 @@ class Context {
   uint64_t id() const noexcept { return id_; }
 
  private:
-  // fill: makes the link; its result is the call's.
+  // link_bytes: of the backend; of a page that it does not need nothing is touched. fill: makes the link; its result is
+  // the call's.
   template <class Fill>
-  Code open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept;
+  Code open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept;
   void forget(ListenPoint* point) noexcept;
   // Held while what is adopted joins a set, or the reverse.
   class ReadyLock {

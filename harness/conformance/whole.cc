@@ -163,6 +163,8 @@ TEST_P(Whole, WrongArgumentsAreRefused) {
 TEST_P(Whole, DrivesAnEventLoop) {
   SKIP_WITHOUT_DESCRIPTOR();
   constexpr size_t kAll = 30 * kCapacity;
+  int32_t fd = -1;
+  ASSERT_RC(RC_OK, rc_fd(ctx_, &fd));  // before another thread is in a channel: the far one's may be of this context
   far().start(Far::pieces(Op::kEcho, kAll, 250));
   Pattern echoed{kNearToFar};
   Buffer bytes(kCapacity);
