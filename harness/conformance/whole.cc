@@ -1,7 +1,8 @@
 // rc_fd, rc_poll, rc_progress_all: a whole context at once.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/epoll.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -125,6 +126,26 @@ TEST_P(Whole, EndOfAChannelIsNamed) {
   EXPECT_FAR(RC_OK, 0u, far().close_channel());
   EXPECT_TRUE(shows(fd, kForGood));
   EXPECT_TRUE(eventually([&] { return named(ctx_, 1).count(ch_.id) == 1; }));
+}
+
+// A child that was forked holds copies of all descriptors, which would keep them in the set.
+TEST_P(Whole, ClosedChannelIsForgottenAlthoughAChildHoldsCopies) {
+  SKIP_WITHOUT_DESCRIPTOR();
+  int32_t fd = -1;
+  ASSERT_RC(RC_OK, rc_fd(ctx_, &fd));
+  EXPECT_FAR(RC_OK, 3u, far().put(3));
+  EXPECT_TRUE(shows(fd, kForGood));
+  pid_t child = fork();
+  if (child == 0) {
+    for (;;) pause();
+  }
+  EXPECT_RC(RC_OK, rc_channel_close(ch_));
+  rc_event events[64];
+  uint32_t n = 0;
+  rc_poll(ctx_, events, 64, 0, &n);
+  for (uint32_t e = 0; e < n; ++e) EXPECT_NE(ch_.id, events[e].channel.id);
+  EXPECT_EQ(0, kill(child, SIGKILL));
+  EXPECT_EQ(child, waitpid(child, nullptr, 0));
 }
 
 TEST_P(Whole, PollSleepsUntilSomethingComes) {
