@@ -49,7 +49,8 @@
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
  * peer's help. Over tcp it lands while the peer is in a call on that channel (any of them, rc_progress if it has
  * nothing else to do), and what the socket had no room for goes out while this side is in one. rc_progress_all does it
- * for all channels. Only a context whose rc_config.progress_thread is 1 has a thread for that, which blocks all signals.
+ * for all channels. Only a context whose rc_config.progress_thread is 1 has a thread for that, which blocks all
+ * signals.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
  * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when
@@ -177,9 +178,9 @@ typedef struct rc_config {
                              GiB. A channel has the smaller one of both ends, and no operations if either has none */
   uint32_t requests_max; /* operations in flight per channel; default 64, at most 1,024; the smaller one of both ends */
   uint32_t peer_rights;  /* what a peer may do with regions it asks for (rc_remote_alloc): RC_MR_*; default all */
-  uint64_t peer_mr_bytes; /* the largest region a peer may ask for; default 0: none */
-  uint64_t peer_mr_total; /* all of them together, per channel; default mr_bytes */
-  uint32_t progress_thread; /* 1: a thread of the context does what rc_progress_all does, until rc_close; default none */
+  uint64_t peer_mr_bytes;   /* the largest region a peer may ask for; default 0: none */
+  uint64_t peer_mr_total;   /* all of them together, per channel; default mr_bytes */
+  uint32_t progress_thread; /* 1: a thread does what rc_progress_all does, until rc_close; default 0: none */
   uint32_t reserved;        /* 0 */
 } rc_config;
 

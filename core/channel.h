@@ -275,7 +275,7 @@ class Channel::Bell {
   // null: the caller eats none.
   explicit Bell(Channel* channel) noexcept
       : channel_(channel != nullptr && channel->driven_.load(std::memory_order_relaxed) && channel->direct_ ? channel
-                                                                                                         : nullptr) {
+                                                                                                            : nullptr) {
     if (channel_ != nullptr) channel_->bell_.lock();
   }
   ~Bell() {

@@ -158,7 +158,8 @@ Code Context::start_driver() noexcept {
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  int error = pthread_create(&driver_, nullptr, [](void* c) -> void* { return run_driver(c); }, this);
+  int error = pthread_create(
+      &driver_, nullptr, [](void* c) -> void* { return run_driver(c); }, this);
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
   has_driver_ = error == 0;
   if (error == EAGAIN)

@@ -27,8 +27,7 @@ Code Channel::make_descriptor() noexcept {
   epoll_fd_ = self_fd_ < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
   bool two = link_->fd[kPutSide] >= 0 && link_->fd[kPutSide] != link_->fd[kGetSide];
   if (epoll_fd_ >= 0 && watch(epoll_fd_, self_fd_) && watch(epoll_fd_, link_->fd[kGetSide]) &&
-      (!two || watch(epoll_fd_, link_->fd[kPutSide])) &&
-      (link_->common_fd < 0 || watch(epoll_fd_, link_->common_fd)))
+      (!two || watch(epoll_fd_, link_->fd[kPutSide])) && (link_->common_fd < 0 || watch(epoll_fd_, link_->common_fd)))
     return kOk;
   Code code = fail_errno(kSystem, "making the channel's descriptor", errno);
   close_readiness();

@@ -110,8 +110,9 @@ Code fail_errno(Code otherwise, const char* tried, int error) noexcept {
     rlimit limit = {};
     getrlimit(RLIMIT_NOFILE, &limit);
     auto now = static_cast<unsigned long long>(limit.rlim_cur), most = static_cast<unsigned long long>(limit.rlim_max);
-    return fail(kNoDescriptors, "%s: %s; this process may have %llu descriptors: close some, or raise it (ulimit -n %llu%s)",
-                tried, text, now, now < most ? most : 2 * most, now < most ? "" : ", as root");
+    return fail(kNoDescriptors,
+                "%s: %s; this process may have %llu descriptors: close some, or raise it (ulimit -n %llu%s)", tried,
+                text, now, now < most ? most : 2 * most, now < most ? "" : ", as root");
   }
   for (const Cause& c : kCauses) {
     if (c.error == error) return fail(c.code, "%s: %s; %s", tried, text, c.what_to_do);

@@ -170,8 +170,7 @@ Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept {
     if (c->cmsg_len >= CMSG_LEN(sizeof(int))) memcpy(fd, CMSG_DATA(c), sizeof *fd);
   }
   if (n > 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
-    if (*fd < 0)
-      return fail_errno(kNoDescriptors, "receiving the descriptor that came with a hello", EMFILE);
+    if (*fd < 0) return fail_errno(kNoDescriptors, "receiving the descriptor that came with a hello", EMFILE);
     close(*fd);
     *fd = -1;
     return fail_plain(kNotRingchan, "the peer's hello brings more than one descriptor");

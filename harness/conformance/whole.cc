@@ -37,14 +37,14 @@ std::map<uint64_t, int> named(rc_ctx ctx, int calls = 4) {
   return times;
 }
 
-#define SKIP_WITHOUT_DESCRIPTOR()                                        \
-  do {                                                                   \
-    int32_t none = -1;                                                   \
-    if (!backend().has_descriptor) {                                     \
+#define SKIP_WITHOUT_DESCRIPTOR()                                          \
+  do {                                                                     \
+    int32_t none = -1;                                                     \
+    if (!backend().has_descriptor) {                                       \
       EXPECT_RC(RC_OK, rc_fd(ctx_, &none)); /* its channel is not in it */ \
-      EXPECT_FALSE(shows(none, 0));                                      \
-      return;                                                            \
-    }                                                                    \
+      EXPECT_FALSE(shows(none, 0));                                        \
+      return;                                                              \
+    }                                                                      \
   } while (0)
 
 }  // namespace

@@ -55,7 +55,8 @@ int dial(const std::string& uri) {
   std::string name = "ringchan/" + uri.substr(4);
   memcpy(to.sun_path + 1, name.data(), name.size());
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  connect(fd, reinterpret_cast<sockaddr*>(&to), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size()));
+  connect(fd, reinterpret_cast<sockaddr*>(&to),
+          static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size()));
   return fd;
 }
 
@@ -117,8 +118,8 @@ TEST_P(Flood, OfSilentClientsKeepsNobodyOut) {
   }
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
-  printf("%s: %d honest clients in between, the slowest after %.1f ms; at most %d descriptors more\n", GetParam(), kHonest,
-         longest * 1e3, most);
+  printf("%s: %d honest clients in between, the slowest after %.1f ms; at most %d descriptors more\n", GetParam(),
+         kHonest, longest * 1e3, most);
   EXPECT_LE(most, kDescriptorsMost);
   EXPECT_RC(RC_OK, rc_close(ctx));
   EXPECT_RC(RC_OK, rc_close(other));

@@ -7,7 +7,8 @@
 
 int main(int argc, char** argv) {
   scale::Options options;
-  CLI::App app("Opens many channels between two processes; shows what they cost when idle, and whether all are served.");
+  CLI::App app(
+      "Opens many channels between two processes; shows what they cost when idle, and whether all are served.");
   app.add_option("--backend", options.backend)->capture_default_str()->check(CLI::IsMember({"tcp", "shm"}));
   app.add_option("--channels", options.channels)->capture_default_str()->check(CLI::Range(1, 65536));
   app.add_option("--idle-seconds", options.idle_seconds)->capture_default_str();

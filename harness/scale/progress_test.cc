@@ -112,7 +112,8 @@ TEST_P(Progress, TargetNeverCalls) { expect_served(20); }
 TEST_P(Progress, InitiatorMayComeAfterALongSilence) {
   expect_served(1);
   for (int i = 0; i < 5; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the thread is asleep by now, or it is not: both must do
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(20));  // the thread is asleep by now, or it is not: both must do
     expect_served(1);
   }
 }
@@ -148,18 +149,17 @@ TEST_P(Progress, TargetsOwnThreadsGoOnAsEver) {
   expect_served(3);
 }
 
-// A thread of the target's polls without ever sleeping, so that it may eat what rings for the progress thread.
+// A thread of the target's polls without ever sleeping, and eats what rings for the progress thread. When it stops,
+// nobody but the progress thread is left, which must still be rung.
 TEST_P(Progress, TargetThatPollsAndThenStops) {
-  for (int round = 0; round < 20 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 5 && !HasFatalFailure(); ++round) {
     std::atomic<bool> enough{false};
     std::thread poller([&] {
       uint8_t byte;
       while (!enough) EXPECT_RC(RC_E_WOULD_BLOCK, rc_try_get(far_ch_, &byte, 1));
-      EXPECT_RC(RC_E_TIMEOUT, rc_get(far_ch_, &byte, 1, 2000000, nullptr));
     });
-    expect_served(1);
+    expect_served(30);
     enough = true;
-    expect_served(1);
     poller.join();
     expect_served(2);
   }

@@ -297,8 +297,8 @@ void run_client(Result& result, int from_server) {
     client.count();
   }
   side.want(RC_OK, rc_close(side.ctx), "rc_close");
-  bool told = read_all(from_server, &result.server, sizeof result.server) &&
-              read_all(from_server, problem, sizeof problem);
+  bool told =
+      read_all(from_server, &result.server, sizeof result.server) && read_all(from_server, problem, sizeof problem);
   result.client = side.end;
   result.problem = side.problem;
   if (result.problem.empty() && !told) result.problem = "the server died";
