@@ -390,10 +390,10 @@ int32_t rc_stop(rc_ctx ctx);
  * descriptor that rc_channel_fd gives for each channel; what is opened later joins by itself, what is closed leaves.
  * Channels without a descriptor (attached memory, rdma that polls) are not in it. Parameters: ctx; fd - out, owned by
  * the context: wait on it, nothing else. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY (the first call, while
- * another thread is in a call on a channel or a mesh of the context); RC_E_NO_DESCRIPTORS (two per channel are taken);
- * RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM. From then on rc_connect, rc_accept, rc_listen and
- * rc_mesh_open may return these, too. Blocks: no. Threads: any; from then on use each channel with one thread for both
- * sides. Order: none. Since: 0.2. */
+ * another thread is in a call on a channel or a mesh of the context, which may be told the same); RC_E_NO_DESCRIPTORS
+ * (two per channel are taken); RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM. From then on rc_connect,
+ * rc_accept, rc_listen and rc_mesh_open may return these, too. Blocks: no. Threads: any; from then on use each channel
+ * with one thread for both sides. Order: none. Since: 0.2. */
 int32_t rc_fd(rc_ctx ctx, int32_t* fd);
 
 /* Tells which channels, listeners and meshes of a context may have something to do, without looking at the others; or
@@ -408,9 +408,9 @@ int32_t rc_poll(rc_ctx ctx, rc_event* events, uint32_t capacity, int64_t timeout
  * of the peers. It looks only at channels that have something, at most 64 of them per call, those first that have
  * waited longest, and at a bounded amount of each. The first call watches all channels for that; channels that need no
  * such help cost nothing. Parameters: ctx. Returns: RC_OK (also if another thread is at it); RC_E_HANDLE; RC_E_FORKED;
- * RC_E_BUSY (the first call, while another thread is in a call on a channel of the context); RC_E_NO_DESCRIPTORS;
- * RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_SYSTEM. Why a channel is over, its own calls tell. Blocks: no. Threads: any; it
- * counts neither as a getter nor as a putter. Order: none. Since: 0.2. */
+ * RC_E_BUSY (the first call, while another thread is in a call on a channel of the context, which may be told the
+ * same); RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_SYSTEM. Why a channel is over, its own calls tell.
+ * Blocks: no. Threads: any; it counts neither as a getter nor as a putter. Order: none. Since: 0.2. */
 int32_t rc_progress_all(rc_ctx ctx);
 
 /* ------------------------------------------------------------------------------------------------- Connection */
