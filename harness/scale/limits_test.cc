@@ -1,7 +1,8 @@
-// A crowd that connects and never says hello, without end: it keeps nobody out and takes a bounded number of
-// descriptors; and what is said when descriptors are short.
+// Limits, and what is said at them: a crowd that connects and never says hello keeps nobody out and takes a bounded
+// number of descriptors; a process short of descriptors, and a kernel that refuses an option.
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,17 @@
 #include <vector>
 
 #include "rc.h"
+
+// The linker puts this between the library and setsockopt: what the kernel says to SO_BUSY_POLL differs by version.
+static bool g_no_busy_polling = false;
+static int g_busy_polling_asked = 0;
+extern "C" int __real_setsockopt(int, int, int, const void*, socklen_t);
+extern "C" int __wrap_setsockopt(int fd, int level, int name, const void* value, socklen_t bytes) {
+  if (level != SOL_SOCKET || name != SO_BUSY_POLL) return __real_setsockopt(fd, level, name, value, bytes);
+  ++g_busy_polling_asked;
+  errno = EPERM;
+  return g_no_busy_polling ? -1 : 0;
+}
 
 namespace {
 
@@ -150,6 +162,34 @@ TEST_P(Flood, ShortOfDescriptorsIsSaidWithTheLimitAndTheCommand) {
   EXPECT_EQ(RC_E_NO_DESCRIPTORS, code) << reason;
   EXPECT_NE(std::string::npos, reason.find("may have " + std::to_string(lowest) + " descriptors")) << reason;
   EXPECT_NE(std::string::npos, reason.find("ulimit -n " + std::to_string(old.rlim_max))) << reason;
+  EXPECT_RC(RC_OK, rc_close(ctx));
+}
+
+// An option of the URI that the kernel refuses is no option that is left out.
+TEST(BusyPolling, ThatTheKernelRefusesIsSaid) {
+  rc_ctx ctx{0};
+  rc_listener listener{0};
+  rc_channel one{0}, two{0};
+  char told[160];
+  ASSERT_RC(RC_OK, rc_open(nullptr, &ctx));
+  ASSERT_RC(RC_OK, rc_listen(ctx, "tcp://127.0.0.1:0", nullptr, &listener));
+  ASSERT_RC(RC_OK, rc_listener_uri(listener, told, sizeof told));
+  std::string uri = std::string(told) + "?busy_poll_us=50";
+  for (bool refused : {false, true}) {
+    SCOPED_TRACE(refused);
+    g_no_busy_polling = refused;
+    g_busy_polling_asked = 0;
+    std::thread accepting([&] { EXPECT_RC(RC_OK, rc_accept(listener, kPatience, &two)); });
+    int32_t code = rc_connect(ctx, uri.c_str(), nullptr, kPatience, &one);
+    std::string reason = rc_reason();
+    accepting.join();
+    EXPECT_EQ(1, g_busy_polling_asked);
+    EXPECT_EQ(refused ? RC_E_NO_PERMISSION : RC_OK, code) << reason;
+    if (refused) {
+      EXPECT_NE(std::string::npos, reason.find("busy_poll_us")) << reason;
+    }
+    EXPECT_RC(RC_OK, rc_channel_close(two));
+  }
   EXPECT_RC(RC_OK, rc_close(ctx));
 }
 
