@@ -88,6 +88,24 @@ __attribute__((always_inline)) inline bool get_straight(uint64_t id, void* data,
   return data != nullptr && Handles::find(id, &c) && c->get_on_runway<kSmall>(id, data, n);
 }
 
+rc_event event_of(uint64_t id) noexcept {
+  rc_event event = {};
+  switch (Id::kind(id)) {
+    case Id::kListener:
+      event.kind = RC_EVENT_LISTENER;
+      event.listener.id = id;
+      break;
+    case Id::kMesh:
+      event.kind = RC_EVENT_MESH;
+      event.mesh.id = id;
+      break;
+    default:
+      event.kind = RC_EVENT_CHANNEL;
+      event.channel.id = id;
+  }
+  return event;
+}
+
 inline bool is_small(size_t n) noexcept { return n - 1 < kSmallBytes; }  // 1..kSmallBytes
 
 template <Channel::Amount kAmount>
@@ -159,6 +177,31 @@ int32_t rc_stop(rc_ctx ctx) {
   return kOk;
 }
 
+int32_t rc_fd(rc_ctx ctx, int32_t* fd) {
+  if (fd == nullptr) return null_argument("fd");
+  *fd = -1;
+  Context* c = Handles::context(ctx.id);
+  return c != nullptr ? c->descriptor(fd) : Handles::refuse(ctx.id, "context");
+}
+
+int32_t rc_poll(rc_ctx ctx, rc_event* events, uint32_t capacity, int64_t timeout_ns, uint32_t* count) {
+  if (count == nullptr) return null_argument("count");
+  *count = 0;
+  if (events == nullptr) return null_argument("events");
+  if (capacity == 0) return fail_plain(kInvalid, "rc_poll: the capacity is 0");
+  Context* c = Handles::context(ctx.id);
+  if (c == nullptr) return Handles::refuse(ctx.id, "context");
+  uint64_t ids[Context::kReadyMost];
+  Code code = c->ready(ids, capacity, count, timeout_ns);
+  for (uint32_t i = 0; i < *count; ++i) events[i] = event_of(ids[i]);
+  return code;
+}
+
+int32_t rc_progress_all(rc_ctx ctx) {
+  Context* c = Handles::context(ctx.id);
+  return c != nullptr ? c->progress() : Handles::refuse(ctx.id, "context");
+}
+
 // ----------------------------------------------------------------------------------------------------------------
 // connection
 
@@ -169,7 +212,8 @@ int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, 
   if (c == nullptr) return Handles::refuse(ctx.id, "context");
   ChannelParams params;
   Code code = read_channel_params(config, c->limits(), &params);
-  return code == kOk ? c->listen(uri, params, &listener->id) : code;
+  if (code == kOk) code = c->listen(uri, params, &listener->id);
+  return code == kOk ? c->adopt_listener(&listener->id) : code;
 }
 
 int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel) {
@@ -177,7 +221,9 @@ int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel)
   channel->id = 0;
   Listener* l = Handles::listener(listener.id);
   if (l == nullptr) return Handles::refuse(listener.id, "listener");
-  return Handles::owner(listener.id)->accept(l, listener.id, timeout_ns, &channel->id);
+  Context* c = Handles::owner(listener.id);
+  Code code = c->accept(l, listener.id, timeout_ns, &channel->id);
+  return code == kOk ? c->adopt_channel(&channel->id) : code;
 }
 
 int32_t rc_listener_fd(rc_listener listener, int32_t* fd) {
@@ -216,7 +262,8 @@ int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config,
   if (c == nullptr) return Handles::refuse(ctx.id, "context");
   ChannelParams params;
   Code code = read_channel_params(config, c->limits(), &params);
-  return code == kOk ? c->connect(uri, params, timeout_ns, &channel->id) : code;
+  if (code == kOk) code = c->connect(uri, params, timeout_ns, &channel->id);
+  return code == kOk ? c->adopt_channel(&channel->id) : code;
 }
 
 int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channel) {
@@ -226,7 +273,8 @@ int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channe
   if (c == nullptr) return Handles::refuse(ctx.id, "context");
   AttachParams params;
   Code code = read_attach_params(config, &params);
-  return code == kOk ? c->attach(params, &channel->id) : code;
+  if (code == kOk) code = c->attach(params, &channel->id);
+  return code == kOk ? c->adopt_channel(&channel->id) : code;
 }
 
 uint64_t rc_attach_overhead(void) { return kRingOffset; }

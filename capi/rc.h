@@ -48,7 +48,9 @@
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
  * peer's help. Over tcp it lands while the peer is in a call on that channel (any of them, rc_progress if it has
- * nothing else to do), and what the socket had no room for goes out while this side is in one.
+ * nothing else to do), and what the socket had no room for goes out while this side is in one. rc_progress_all does it
+ * for all channels. Only a context whose rc_config.progress_thread is 1 has a thread for that, which blocks all
+ * signals.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
  * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when
@@ -176,8 +178,10 @@ typedef struct rc_config {
                              GiB. A channel has the smaller one of both ends, and no operations if either has none */
   uint32_t requests_max; /* operations in flight per channel; default 64, at most 1,024; the smaller one of both ends */
   uint32_t peer_rights;  /* what a peer may do with regions it asks for (rc_remote_alloc): RC_MR_*; default all */
-  uint64_t peer_mr_bytes; /* the largest region a peer may ask for; default 0: none */
-  uint64_t peer_mr_total; /* all of them together, per channel; default mr_bytes */
+  uint64_t peer_mr_bytes;   /* the largest region a peer may ask for; default 0: none */
+  uint64_t peer_mr_total;   /* all of them together, per channel; default mr_bytes */
+  uint32_t progress_thread; /* 1: a thread does what rc_progress_all does, until rc_close; default 0: none */
+  uint32_t reserved;        /* 0 */
 } rc_config;
 
 /* How a side waits. */
@@ -217,6 +221,20 @@ typedef struct rc_const_span {
   const void* data;
   size_t bytes;
 } rc_const_span;
+
+/* rc_event.kind */
+#define RC_EVENT_CHANNEL 1u  /* `channel`: what makes the descriptor of rc_channel_fd readable */
+#define RC_EVENT_LISTENER 2u /* `listener`: rc_accept has something to do */
+#define RC_EVENT_MESH 3u     /* `mesh`: rc_mesh_event has something to do */
+
+/* What may have something to do; the handles that kind does not name are zero. */
+typedef struct rc_event {
+  uint32_t kind; /* RC_EVENT_* */
+  uint32_t reserved;
+  rc_channel channel;
+  rc_listener listener;
+  rc_mesh mesh;
+} rc_event;
 
 /* What is known of a channel and of the peer. */
 typedef struct rc_info {
@@ -350,7 +368,7 @@ int32_t rc_footprint(const rc_config* config, uint64_t* bytes);
  * Parameters: config - or NULL for defaults, read during the call only; its memory stays the context's until rc_close;
  *   ctx - out.
  * Returns: RC_OK; RC_E_CONFIG, RC_E_INVALID, RC_E_SIZE (also: memory_bytes below the footprint); RC_E_POOL (64 contexts
- *   are open in this process); RC_E_NO_MEMORY; RC_E_NO_DESCRIPTORS.
+ *   are open in this process); RC_E_NO_MEMORY; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM (no progress thread could be started).
  * Blocks: no. Threads: any. Order: before everything else. Since: 0.1. */
 int32_t rc_open(const rc_config* config, rc_ctx* ctx);
 
@@ -366,6 +384,34 @@ int32_t rc_close(rc_ctx ctx);
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: no. Threads: any; safe in a signal handler. Order: any time before rc_close. Since: 0.1. */
 int32_t rc_stop(rc_ctx ctx);
+
+/* Gives one level-triggered descriptor for a whole context, for epoll, asio, tokio, io_uring: readable while any of its
+ * channels, listeners or meshes may have something to do; rc_poll tells which. The first call makes it, with the
+ * descriptor that rc_channel_fd gives for each channel; what is opened later joins by itself, what is closed leaves.
+ * Channels without a descriptor (attached memory, rdma that polls) are not in it. Parameters: ctx; fd - out, owned by
+ * the context: wait on it, nothing else. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY (the first call, while
+ * another thread is in a call on a channel or a mesh of the context, which may be told the same); RC_E_NO_DESCRIPTORS
+ * (two per channel are taken); RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM. From then on rc_connect,
+ * rc_accept, rc_listen and rc_mesh_open may return these, too. Blocks: no. Threads: any; from then on use each channel
+ * with one thread for both sides. Order: none. Since: 0.2. */
+int32_t rc_fd(rc_ctx ctx, int32_t* fd);
+
+/* Tells which channels, listeners and meshes of a context may have something to do, without looking at the others; or
+ * waits until one has. Each is told of again until it has been cleared as rc_channel_fd says; those that have waited
+ * longest come first. Parameters: ctx; events - out, room for `capacity`; capacity - at least 1, at most 64 are told at
+ * once; timeout_ns - nanoseconds; count - out, how many. Returns: RC_OK: there is at least one; RC_E_WOULD_BLOCK;
+ * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_INVALID (NULL, capacity 0); else as rc_fd. Blocks: until something is ready.
+ * Threads: any. Order: none. Since: 0.2. */
+int32_t rc_poll(rc_ctx ctx, rc_event* events, uint32_t capacity, int64_t timeout_ns, uint32_t* count);
+
+/* Moves what can be moved without waiting, for all channels of a context: bytes that tcp has brought, and operations
+ * of the peers. It looks only at channels that have something, at most 64 of them per call, those first that have
+ * waited longest, and at a bounded amount of each. The first call watches all channels for that; channels that need no
+ * such help cost nothing. Parameters: ctx. Returns: RC_OK (also if another thread is at it); RC_E_HANDLE; RC_E_FORKED;
+ * RC_E_BUSY (the first call, while another thread is in a call on a channel of the context, which may be told the
+ * same); RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_SYSTEM. Why a channel is over, its own calls tell.
+ * Blocks: no. Threads: any; it counts neither as a getter nor as a putter. Order: none. Since: 0.2. */
+int32_t rc_progress_all(rc_ctx ctx);
 
 /* ------------------------------------------------------------------------------------------------- Connection */
 

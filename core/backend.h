@@ -82,6 +82,8 @@ struct Link {
   uint32_t requests;
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
+  // What the peer writes lands in this end's progress only.
+  bool lands_in_progress;
   // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.
   bool full_fence;
   // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone (of a direct link to
@@ -140,7 +142,8 @@ struct Backend {
   Code (*progress)(Link*, Side) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
   // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives
-  // after this makes the side's descriptor readable again.
+  // after this makes the side's descriptor readable again. With kNoSide, on links that land in progress: eats none, but
+  // does what else makes common_fd readable.
   Code (*alive)(Link*, Side) noexcept;
 
   // Sleeping.

@@ -27,7 +27,9 @@ void Channel::open(Context* context, uint64_t id, Link* link, uint32_t wait, uin
   get_.ring.init(link->inbox_ring(), link->ring_bytes, start);
   put_.wanted = get_.wanted = 1;
   epoll_fd_ = self_fd_ = -1;
-  self_signalled_ = false;
+  self_signalled_ = eaten_signalled_ = false;
+  driven_.store(false, std::memory_order_relaxed);
+  new (&server_) Sleeper<Atomics>{};
   allow_straight(kPutSide);
   allow_straight(kGetSide);
   runway_id_.store(id, std::memory_order_release);  // pairs with the acquire in put_on_runway
@@ -51,7 +53,9 @@ void Channel::evict() noexcept {
   if (!heavy_fence()) nap(-1, -1, kNapMaxNs);
   for (;;) {
     // Pairs with the release in leave.
-    if (put_.inside.load(std::memory_order_acquire) == 0 && get_.inside.load(std::memory_order_acquire) == 0) return;
+    if (put_.inside.load(std::memory_order_acquire) == 0 && get_.inside.load(std::memory_order_acquire) == 0 &&
+        driving_.load(std::memory_order_acquire) == 0)
+      return;
     link_->ops->interrupt(link_);
     nap(-1, -1, kNapMinNs);
   }
@@ -85,6 +89,7 @@ void Channel::close() noexcept {
   }
   RC_STEP("close: told");
   close_readiness();
+  if (driven_.load(std::memory_order_relaxed)) context_->stop_driving(drive_fd());
   if (ops_ != nullptr) ops_->close();
   link_->ops->close(*context_, link_);
 }
@@ -125,7 +130,10 @@ Code Channel::ended() noexcept {
 
 Code Channel::check_alive(Side side) noexcept {
   Code code = link_->ops->alive(link_, side);
-  return code == kOk ? kOk : end(code);
+  if (code != kOk) return end(code);
+  // Who eats the bell answers for what it rang for.
+  if (side == kGetSide && direct_ && driven_.load(std::memory_order_relaxed)) arm_server();
+  return kOk;
 }
 
 // For a program that polls with try calls and never sleeps.
@@ -176,7 +184,9 @@ Code Channel::progress() noexcept {
   if (code != kOk) return end(code);
   code = serve_ops();
   if (code == kOk) code = ended();
-  return code == kOk ? check_alive_sometimes(kGetSide, now_ns()) : code;
+  if (code != kOk) return code;
+  Bell bell(this);
+  return check_alive_sometimes(kGetSide, now_ns());
 }
 
 Channel::Counts Channel::counts() const noexcept {

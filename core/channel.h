@@ -105,11 +105,24 @@ class Channel {
   // kOk: the channel has operations and works. Else what was under way has ended too.
   Code ops_gate() noexcept;
 
+  // --- progress by somebody who is on neither side (drive.cc) ---
+  // What to wait on for it; -1: there is nothing to do for this channel.
+  int drive_fd() const noexcept;
+  // From now on it is driven. Nobody is inside, or the caller is on both sides.
+  void allow_driving() noexcept;
+  // One bounded turn; one thread at a time. kWouldBlock: not now, somebody inside is at it. Else why the channel is
+  // over.
+  Code drive(uint64_t id) noexcept;
+  // It is over, so that its descriptor stays readable for good. By the same thread.
+  void stop_being_driven(uint64_t id) noexcept;
+
   // --- readiness (readiness.cc) ---
   Code descriptor(int* fd) noexcept;
   bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
   void update_readiness() noexcept;
   void close_readiness() noexcept;
+  // The id under which the caller got it; see Context::adopt. Under the context's ready lock.
+  uint64_t adopted_id = 0;
 
   Code progress() noexcept;
   // Why the channel is over; kOk while it works.
@@ -154,6 +167,16 @@ class Channel {
   Code ended() noexcept;
   Code end(Code why) noexcept;
   Code corrupt(const char* what) noexcept;
+  Code make_descriptor() noexcept;
+  // The right to eat the getter's doorbells, which the getter has while it waits. Of no meaning unless the channel is
+  // driven.
+  class Bell;
+  // Tells who waits for the descriptor that a doorbell was eaten. Under the bell.
+  void signal_eaten() noexcept;
+  // Makes the peer's next op frame ring, and does what came before. Under the bell.
+  Code arm_server() noexcept;
+  Code drive_inside() noexcept;
+  // For the get side: under the bell.
   Code check_alive(Side side) noexcept;
   Code check_alive_sometimes(Side side, int64_t now) noexcept;
 
@@ -244,6 +267,31 @@ class Channel {
   int epoll_fd_ = -1;
   int self_fd_ = -1;
   bool self_signalled_ = false;
+  bool eaten_signalled_ = false;  // under the bell
+
+  // Progress by somebody else (drive.cc).
+  std::atomic<uint32_t> driving_{0};  // he is inside
+  std::atomic<bool> driven_{false};
+  SpinLock bell_;
+  Sleeper<Atomics> server_;  // under the bell
+};
+
+class Channel::Bell {
+ public:
+  // null: the caller eats none.
+  explicit Bell(Channel* channel) noexcept
+      : channel_(channel != nullptr && channel->driven_.load(std::memory_order_relaxed) && channel->direct_ ? channel
+                                                                                                            : nullptr) {
+    if (channel_ != nullptr) channel_->bell_.lock();
+  }
+  ~Bell() {
+    if (channel_ != nullptr) channel_->bell_.unlock();
+  }
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+
+ private:
+  Channel* channel_;
 };
 
 }  // namespace rc

@@ -200,13 +200,20 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
     e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles
   }
   pthread_mutex_unlock(&g_open_mutex);
-  if (slot < kContextsMax) return kOk;
+  if (slot < kContextsMax) {
+    Code code = limits.progress_thread ? c->start_driver() : kOk;
+    if (code == kOk) return kOk;
+    c->close();
+    *id = 0;
+    return code;
+  }
   ::close(stop_fd);
   if (mapping != nullptr) munmap(mapping, needed);
   return fail(kPool, "%u contexts are open in this process, more cannot be", kContextsMax);
 }
 
 Code Context::close() noexcept {
+  stop_driver();
   for (uint32_t i = 0; i < limits_.meshes_max; ++i) {
     uint64_t id = meshes_[i].handle.load(std::memory_order_relaxed);
     if (id != 0) close_mesh(&meshes_[i], id);
@@ -222,6 +229,8 @@ Code Context::close() noexcept {
   Handles::Entry& e = Handles::table.entries[Id::context(id_)];
   e.channels_max.store(0, std::memory_order_release);
   e.context.store(nullptr, std::memory_order_release);
+  close_set(&ready_fd_);
+  close_set(&drive_fd_);
   ::close(stop_fd_);
   if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
   return kOk;
@@ -308,7 +317,7 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
   if (l->id.load(std::memory_order_seq_cst) == listener_id) {  // pairs with close_listener: both exchange, then look
     ListenPoint* point = l->point;
     code = open_channel(
-        point->params.wait,
+        point->ops->link_bytes, point->params.wait,
         [&](Link* link) noexcept {
           Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
           if (c == kTimeout && timeout_ns == 0) c = fail_plain(kWouldBlock, "no client is waiting");
@@ -331,6 +340,10 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
     point->ops->interrupt_accept(point);
     nap(-1, -1, kNapMinNs);
   }
+  {
+    ReadyLock lock(this);  // who makes the context's descriptor either has seen the id gone, or is done with the fd
+    forget_ready(point->fd);
+  }
   point->ops->unlisten(*this, point);
   forget(point);
   return kOk;
@@ -342,13 +355,13 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
 Link* Context::link_of(uint32_t slot) noexcept { return reinterpret_cast<Link*>(links_ + slot * link_stride()); }
 
 template <class Fill>
-Code Context::open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept {
+Code Context::open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept {
   lock();
   uint32_t slot = channel_pool_.take();
   unlock();
   if (slot == SlotPool::kNone) return pool_full("channel", channel_pool_.size(), "channels_max");
   Link* link = link_of(slot);
-  memset(static_cast<void*>(link), 0, link_stride());
+  memset(static_cast<void*>(link), 0, link_bytes);
   link->fd[kGetSide] = link->fd[kPutSide] = link->common_fd = -1;
   link->peer_uid = -1;
   Code code = fill(link);
@@ -369,7 +382,7 @@ Code Context::connect(const char* text, const ChannelParams& params, int64_t tim
   Code code = parse_for_backend(text, &uri, &backend);
   if (code != kOk) return code;
   return open_channel(
-      params.wait,
+      backend->link_bytes, params.wait,
       [&](Link* link) noexcept {
         link->ops = backend;
         memcpy(link->uri, uri.text, sizeof link->uri);
@@ -380,12 +393,12 @@ Code Context::connect(const char* text, const ChannelParams& params, int64_t tim
 
 Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
   return open_channel(
-      params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
+      sizeof(AttachedLink), params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
 }
 
 Code Context::connect_self(uint32_t wait, uint64_t* id) noexcept {
   return open_channel(
-      wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
+      sizeof(Link), wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -442,7 +455,7 @@ Code Context::open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* 
   }
   *id = Id::make(Id::kMesh, Id::context(id_), slot, next_serial());
   meshes_[slot].handle.store(*id, std::memory_order_release);  // pairs with the acquire in Handles::mesh
-  return kOk;
+  return adopt_mesh(id);
 }
 
 Code Context::close_mesh(Mesh* mesh, uint64_t id) noexcept {

@@ -33,6 +33,7 @@ struct Limits {
   uint32_t peer_rights;    // of regions that a peer asks for
   uint64_t peer_mr_bytes;  // the largest of them; 0: it gets none
   uint64_t peer_mr_total;  // all of them, per channel
+  bool progress_thread;    // core/drive.cc
 };
 
 inline constexpr uint32_t kContextsMax = 64;
@@ -76,6 +77,7 @@ struct Listener {
   std::atomic<uint64_t> id{0};
   std::atomic<uint32_t> inside{0};  // a thread is in accept
   ListenPoint* point;
+  uint64_t adopted_id = 0;  // under the context's ready lock
 };
 
 class Mesh;
@@ -99,6 +101,19 @@ class Context {
   Code close_channel(Channel* channel, uint64_t id) noexcept;
   Code open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
   Code close_mesh(Mesh* mesh, uint64_t id) noexcept;
+
+  // --- for all of it at once (ready.cc, drive.cc) ---
+  // What a caller is about to get the handle of takes part. On failure it is closed, and *id is 0.
+  Code adopt_channel(uint64_t* id) noexcept;
+  Code adopt_listener(uint64_t* id) noexcept;
+  Code adopt_mesh(uint64_t* id) noexcept;
+  Code descriptor(int* fd) noexcept;
+  // The ids of what may have something to do, at most so many at once.
+  static constexpr uint32_t kReadyMost = 64;
+  Code ready(uint64_t* ids, uint32_t capacity, uint32_t* count, int64_t timeout_ns) noexcept;
+  void forget_ready(int fd) noexcept;
+  Code progress() noexcept;
+  void stop_driving(int fd) noexcept;
 
   // --- memory ---
   Regions& regions() noexcept { return regions_; }
@@ -126,10 +141,39 @@ class Context {
   uint64_t id() const noexcept { return id_; }
 
  private:
-  // fill: makes the link; its result is the call's.
+  // link_bytes: of the backend; of a page that it does not need nothing is touched. fill: makes the link; its result is
+  // the call's.
   template <class Fill>
-  Code open_channel(uint32_t wait, Fill fill, uint64_t* id) noexcept;
+  Code open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept;
   void forget(ListenPoint* point) noexcept;
+  // Held while what is adopted joins a set, or the reverse.
+  class ReadyLock {
+   public:
+    explicit ReadyLock(Context* context) noexcept : context_(context) { pthread_mutex_lock(&context_->ready_mutex_); }
+    ~ReadyLock() { pthread_mutex_unlock(&context_->ready_mutex_); }
+    ReadyLock(const ReadyLock&) = delete;
+    ReadyLock& operator=(const ReadyLock&) = delete;
+
+   private:
+    Context* context_;
+  };
+  // Does f on both sides of every adopted channel, until one fails. Under the ready lock.
+  template <class F>
+  Code each_channel(F f) noexcept;
+  static void close_set(std::atomic<int>* set) noexcept;
+  Code watch_ready(int fd, uint64_t id) noexcept;
+  Code watch_channel(Channel* channel, uint64_t id) noexcept;
+  Code watch_mesh(Mesh* mesh, uint64_t id) noexcept;
+  Code watch_meshes() noexcept;
+  Code watch_listeners() noexcept;
+  Code start_driving(Channel* channel, uint64_t id) noexcept;
+  Code open_drive_set() noexcept;
+  // One turn, under drive_mutex_. Not 0: there was nothing but channels whose own threads are at it.
+  uint32_t drive_some() noexcept;
+  Code start_driver() noexcept;
+  void stop_driver() noexcept;
+  static void* run_driver(void* context) noexcept;
+  void drive_until_close() noexcept;
   static Context* carve(Arena& arena, const Limits& limits) noexcept;
   Link* link_of(uint32_t slot) noexcept;
 
@@ -150,7 +194,32 @@ class Context {
   uint8_t* point_memory_ = nullptr;
   Mesh* meshes_ = nullptr;
   SlotPool channel_pool_, listener_pool_, ring_pool_, mesh_pool_;
+  // Epoll sets, made when they are asked for; -1: nobody has.
+  std::atomic<int> ready_fd_{-1};
+  std::atomic<int> drive_fd_{-1};
+  pthread_mutex_t ready_mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_t drive_mutex_ = PTHREAD_MUTEX_INITIALIZER;  // who has it drives
+  int driver_stop_fd_ = -1;
+  pthread_t driver_;
+  bool has_driver_ = false;
 };
+
+template <class F>
+Code Context::each_channel(F f) noexcept {
+  for (uint32_t i = 0; i < limits_.channels_max; ++i) {
+    Channel* c = &channels_[i];
+    uint64_t id = c->id();
+    if (id == Channel::kNobody || c->adopted_id != id) continue;
+    Code get = c->enter(kGetSide, id), put = c->enter(kPutSide, id);
+    Code code = get == kOk && put == kOk ? f(c, id) : kOk;
+    if (get == kOk) c->leave(kGetSide);
+    if (put == kOk) c->leave(kPutSide);
+    if (get == kBusy || put == kBusy)
+      return fail_plain(kBusy, "another thread is in a call on a channel of this context; ask for this before");
+    if (code != kOk) return code;
+  }
+  return kOk;
+}
 
 // The way from a 64-bit id to an object. The table is wiped in a forked child, where every id is unknown.
 struct Handles {

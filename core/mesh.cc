@@ -79,6 +79,7 @@ Code Mesh::take_place(const MeshParams& params) noexcept {
   if (code != kOk) return code;
   uint64_t to_self;
   code = context_->connect_self(params_.wait, &to_self);
+  if (code == kOk) code = context_->adopt_channel(&to_self);
   if (code != kOk) return code;
   Member& self = members_[self_.id];
   self.channel.store(to_self, std::memory_order_release);
@@ -130,6 +131,7 @@ void Mesh::close() noexcept {
     drop(members_[i].next);
     drop(members_[i].channel.exchange(0, std::memory_order_acq_rel));
   }
+  context_->forget_ready(epoll_fd_);
   int* fds[] = {&timer_fd_, &epoll_fd_};
   for (int* fd : fds) {
     if (*fd >= 0) ::close(*fd);

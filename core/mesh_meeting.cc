@@ -107,7 +107,7 @@ void Mesh::install_next(Member& m) noexcept {
   m.accepted = m.next_accepted;
   m.told = m.loss_told = false;
   m.given.store(false, std::memory_order_relaxed);
-  m.ended.store(kOk, std::memory_order_release);
+  m.ended.store(context_->adopt_channel(&m.next), std::memory_order_release);
   m.channel.store(m.next, std::memory_order_release);  // pairs with the load in channel_of
   m.told_retries = m.retries;
   m.next = 0;

@@ -41,6 +41,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   rx_.init(link->inbox_op_ring(), link->op_ring_bytes, 0);
   new (&getter_bell_) Ringer<StdAtomics>{};
   new (&putter_bell_) Ringer<StdAtomics>{};
+  new (&server_bell_) Ringer<StdAtomics>{};
   if (!clean_) {  // the caller's memory may hold anything
     memset(static_cast<void*>(requests_), 0, context->limits().requests_max * sizeof(Request));
     memset(static_cast<void*>(answers_), 0, context->limits().requests_max * sizeof(Answer));
@@ -153,10 +154,11 @@ Code Ops::tell_credit() noexcept {
   return link_->ops->post(link_, &wr, 1);
 }
 
-// Whoever sleeps there may have to execute this: both sides are told.
+// Whoever sleeps there may have to execute this: both sides are told, and who serves for both, at the getter's bell.
 void Ops::ring_peer() noexcept {
   light_fence(full_fence_);  // pairs with the heavy_fence after Sleeper::arm (I7)
-  if (getter_bell_.must_ring(inbox_->getter)) link_->ops->ring(link_, kGetSide);
+  bool getter = getter_bell_.must_ring(inbox_->getter), server = server_bell_.must_ring(inbox_->server);
+  if (getter || server) link_->ops->ring(link_, kGetSide);
   if (putter_bell_.must_ring(inbox_->putter)) link_->ops->ring(link_, kPutSide);
 }
 

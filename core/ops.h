@@ -24,7 +24,7 @@ struct Limits;
 inline constexpr int64_t kLeaseDefaultNs = int64_t{60} * 1000 * 1000 * 1000;
 inline constexpr int64_t kLeaseMaxNs = int64_t{24} * 3600 * 1000 * 1000 * 1000;
 
-// Held for the length of a ring's copy at most.
+// Held for the length of a ring's copy at most; who cannot say so uses try_lock.
 class SpinLock {
  public:
   void lock() noexcept {
@@ -36,6 +36,7 @@ class SpinLock {
       }
     }
   }
+  bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
 
  private:
@@ -231,7 +232,7 @@ class Ops {
   uint64_t for_peer_bytes_ = 0;  // of regions allocated for the peer
   TxRing<StdAtomics> tx_;
   RxRing<StdAtomics> rx_;
-  Ringer<StdAtomics> getter_bell_, putter_bell_;
+  Ringer<StdAtomics> getter_bell_, putter_bell_, server_bell_;
   Request* requests_ = nullptr;
   Answer* answers_ = nullptr;
   Grant* grants_ = nullptr;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/channel.h"
+#include "core/context.h"
 
 namespace rc {
 namespace {
@@ -19,20 +20,26 @@ bool watch(int set, int fd) noexcept {
 
 }  // namespace
 
+Code Channel::make_descriptor() noexcept {
+  Bell bell(this);  // who drives the channel asks whether there is one
+  // Two may signal, of which each takes its own back.
+  self_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+  epoll_fd_ = self_fd_ < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+  bool two = link_->fd[kPutSide] >= 0 && link_->fd[kPutSide] != link_->fd[kGetSide];
+  if (epoll_fd_ >= 0 && watch(epoll_fd_, self_fd_) && watch(epoll_fd_, link_->fd[kGetSide]) &&
+      (!two || watch(epoll_fd_, link_->fd[kPutSide])) && (link_->common_fd < 0 || watch(epoll_fd_, link_->common_fd)))
+    return kOk;
+  Code code = fail_errno(kSystem, "making the channel's descriptor", errno);
+  close_readiness();
+  return code;
+}
+
 Code Channel::descriptor(int* fd) noexcept {
   if (!has_descriptor()) {
     if (link_->fd[kGetSide] < 0)
       return fail(kUnsupported, "a channel over %s has no descriptor to wait on", link_->ops->scheme);
-    self_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    epoll_fd_ = self_fd_ < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
-    bool two = link_->fd[kPutSide] >= 0 && link_->fd[kPutSide] != link_->fd[kGetSide];
-    if (epoll_fd_ < 0 || !watch(epoll_fd_, self_fd_) || !watch(epoll_fd_, link_->fd[kGetSide]) ||
-        (two && !watch(epoll_fd_, link_->fd[kPutSide])) ||
-        (link_->common_fd >= 0 && !watch(epoll_fd_, link_->common_fd))) {
-      Code code = fail_errno(kSystem, "making the channel's descriptor", errno);
-      close_readiness();
-      return code;
-    }
+    Code code = make_descriptor();
+    if (code != kOk) return code;
     allow_straight(kPutSide);
     allow_straight(kGetSide);
     update_readiness();
@@ -42,10 +49,16 @@ Code Channel::descriptor(int* fd) noexcept {
 }
 
 void Channel::close_readiness() noexcept {
+  if (epoll_fd_ >= 0) context_->forget_ready(epoll_fd_);
   if (self_fd_ >= 0) ::close(self_fd_);
   if (epoll_fd_ >= 0) ::close(epoll_fd_);
   self_fd_ = epoll_fd_ = -1;
-  self_signalled_ = false;
+  self_signalled_ = eaten_signalled_ = false;
+}
+
+void Channel::signal_eaten() noexcept {
+  uint64_t one = 1;
+  if (has_descriptor() && !eaten_signalled_) eaten_signalled_ = ::write(self_fd_, &one, sizeof one) == sizeof one;
 }
 
 void Channel::update_readiness() noexcept {
@@ -53,6 +66,9 @@ void Channel::update_readiness() noexcept {
     return look_for_bytes(get_.wanted) != kWouldBlock || ended() != kOk ||
            (put_.wanted > 1 && look_for_space(put_.wanted) != kWouldBlock) || (ops_ != nullptr && ops_->news());
   };
+  Bell bell(this);
+  uint64_t one = 1;
+  if (eaten_signalled_) eaten_signalled_ = ::read(self_fd_, &one, sizeof one) != sizeof one;
   bool signal = something();
   if (!signal) {
     check_alive(kGetSide);
@@ -61,7 +77,7 @@ void Channel::update_readiness() noexcept {
     signal = !armed || something();
   }
   if (signal == self_signalled_) return;
-  uint64_t one = 1;
+  one = 1;
   ssize_t moved = signal ? ::write(self_fd_, &one, sizeof one) : ::read(self_fd_, &one, sizeof one);
   if (moved == sizeof one) self_signalled_ = signal;
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 namespace rc {
 namespace {
@@ -73,7 +74,6 @@ struct Cause {
 constexpr Cause kCauses[] = {
     {ENOMEM, kNoMemory, "free memory or lower ring_bytes"},
     {ENOSPC, kNoSpace, "free memory or lower ring_bytes"},
-    {EMFILE, kNoDescriptors, "close descriptors or raise the limit (ulimit -n)"},
     {ENFILE, kNoDescriptors, "the whole system is out of descriptors (fs.file-max)"},
     {EACCES, kNoPermission, "check the permissions of the path and of the calling user"},
     {EPERM, kNoPermission, "check the rights of the calling user, and seccomp or container policy"},
@@ -106,6 +106,14 @@ Code fail_errno(Code otherwise, const char* tried, int error) noexcept {
   char buffer[96];
   // GNU's strerror_r may answer with a static string instead of filling the buffer.
   const char* text = strerror_r(error, buffer, sizeof buffer);
+  if (error == EMFILE) {
+    rlimit limit = {};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    auto now = static_cast<unsigned long long>(limit.rlim_cur), most = static_cast<unsigned long long>(limit.rlim_max);
+    return fail(kNoDescriptors,
+                "%s: %s; this process may have %llu descriptors: close some, or raise it (ulimit -n %llu%s)", tried,
+                text, now, now < most ? most : 2 * most, now < most ? "" : ", as root");
+  }
   for (const Cause& c : kCauses) {
     if (c.error == error) return fail(c.code, "%s: %s; %s", tried, text, c.what_to_do);
   }

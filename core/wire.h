@@ -10,7 +10,7 @@
 
 namespace rc {
 
-inline constexpr uint32_t kWireVersion = 2;
+inline constexpr uint32_t kWireVersion = 3;
 inline constexpr size_t kLine = 64;
 // Lines that different ends write lie two lines apart: the adjacent-line prefetcher of x86 moves pairs.
 inline constexpr size_t kPair = 2 * kLine;
@@ -35,6 +35,8 @@ struct Inbox {
   // is the peer's last word, so that one load per put sees both.
   alignas(kPair) std::atomic<uint64_t> getter;
   std::atomic<uint64_t> putter;
+  // And before whoever serves its op ring for both (PROTOCOL.md O4).
+  std::atomic<uint64_t> server;
   // The same pair of words for the op ring.
   alignas(kPair) TailLineOf<std::atomic<uint64_t>> op_line;
   alignas(kPair) std::atomic<uint64_t> op_credit;
@@ -47,7 +49,8 @@ inline constexpr size_t kBackendOffset = 640;
 inline constexpr size_t kRingOffset = kBackendOffset + kPair;
 static_assert(sizeof(Inbox) <= kBackendOffset && kRingOffset % kPair == 0);
 static_assert(sizeof(TailLineOf<std::atomic<uint64_t>>) == kLine);
-static_assert(offsetof(Inbox, credit) == 128 && offsetof(Inbox, getter) == 256 && offsetof(Inbox, putter) == 264);
+static_assert(offsetof(Inbox, credit) == 128 && offsetof(Inbox, getter) == 256 && offsetof(Inbox, putter) == 264 &&
+              offsetof(Inbox, server) == 272);
 static_assert(offsetof(Inbox, op_line) == 384 && offsetof(Inbox, op_credit) == 512);
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 

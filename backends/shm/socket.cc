@@ -170,16 +170,14 @@ Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept {
     if (c->cmsg_len >= CMSG_LEN(sizeof(int))) memcpy(fd, CMSG_DATA(c), sizeof *fd);
   }
   if (n > 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
-    if (*fd < 0)
-      return fail_plain(kNoDescriptors, "no descriptor is left for the one that came with a hello (ulimit -n)");
+    if (*fd < 0) return fail_errno(kNoDescriptors, "receiving the descriptor that came with a hello", EMFILE);
     close(*fd);
     *fd = -1;
     return fail_plain(kNotRingchan, "the peer's hello brings more than one descriptor");
   }
   if (n <= 0) return fail_plain(kPeerDead, "the peer went away during the handshake");
   if (*fd < 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
-    return fail(kNoDescriptors,
-                "the peer's descriptor could not be received; close descriptors or raise the limit (ulimit -n)");
+    return fail_errno(kNoDescriptors, "receiving the peer's descriptor", EMFILE);
   }
   *bytes = static_cast<size_t>(n);
   return kOk;

@@ -21,6 +21,7 @@ namespace {
 
 // Drained at most so much between two looks at the clock.
 constexpr int kDrainsMost = 64;
+constexpr size_t kDrainBytes = 16 * 1024;
 
 bool watch(int set, int fd) noexcept {
   epoll_event event = {};
@@ -31,8 +32,9 @@ bool watch(int set, int fd) noexcept {
 // What the peer still sends is of no use, but unread it would make the kernel reset the connection. False: nothing
 // comes any more.
 bool drain(TcpLink* link) noexcept {
+  uint8_t unread[kDrainBytes];
   for (int i = 0; i < kDrainsMost; ++i) {
-    ssize_t n = recv(link->socket, link->stage, sizeof link->stage, MSG_DONTWAIT);
+    ssize_t n = recv(link->socket, unread, sizeof unread, MSG_DONTWAIT);
     if (n > 0 || (n < 0 && errno == EINTR)) continue;
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
@@ -100,6 +102,7 @@ Code open_link(TcpLink* link, int socket, const TcpOptions& options, uint64_t ri
   link->options = options;
   link->ring_bytes = ring_bytes;
   link->direct = false;
+  link->lands_in_progress = true;
   Code code = set_options(socket, options);
   if (code != kOk) return code;
   pthread_mutex_init(&link->sending, nullptr);

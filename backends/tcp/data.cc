@@ -107,7 +107,7 @@ bool tcp_delivered(Link* l) noexcept {
 
 Code tcp_alive(Link* l, Side side) noexcept {
   TcpLink* link = tcp(l);
-  if (link->kicked[side].exchange(false, std::memory_order_acquire)) {
+  if (side != kNoSide && link->kicked[side].exchange(false, std::memory_order_acquire)) {
     uint64_t kicks;
     ssize_t ignored = ::read(link->fd[side], &kicks, sizeof kicks);
     static_cast<void>(ignored);

@@ -19,8 +19,8 @@
 
 namespace rc {
 
-// What one receive may bring at most of small frames. A thousand channels have a thousand of them.
-inline constexpr size_t kStageBytes = 16 * 1024;
+// The largest beginning of a frame that waits for the rest: a header, and a word without its last byte.
+inline constexpr size_t kRestBytes = sizeof(Frame) + sizeof(uint64_t) - 1;
 
 // Both sides of an end use the link at once: `sending` guards all that goes out, `receiving` all that comes in. Who
 // does not get the second leaves the work to the one who has it, and is woken by him if he sleeps.
@@ -61,10 +61,10 @@ struct TcpLink : Link {
   std::atomic<bool> receiving;
   uint64_t write_at;    // of a WRITE that has begun to come: where its next byte goes ...
   uint32_t write_left;  // ... and how many are missing
-  uint32_t staged;      // bytes of a frame that is not complete
-  uint64_t flushes;     // FLUSH frames that have come
+  uint32_t rest_bytes;  // of a frame that is not complete
+  uint8_t rest[kRestBytes];
+  uint64_t flushes;  // FLUSH frames that have come
   Ringer<StdAtomics> own_bells[2];
-  alignas(kLine) uint8_t stage[kStageBytes];
 };
 
 inline TcpLink* tcp(Link* link) noexcept { return static_cast<TcpLink*>(link); }

@@ -15,6 +15,15 @@ constexpr uint32_t kPieceBytes = 256 * 1024;
 // Of what follows a large WRITE so much is staged: its tail, and the beginning of the next one. The more it is, the
 // more is copied twice.
 constexpr size_t kAheadBytes = 4096;
+// What one receive may bring at most of small frames.
+constexpr size_t kStageBytes = 16 * 1024;
+
+// Where a receive puts what has no place of its own yet. On the stack: only the beginning of a frame outlives the call,
+// and a thousand channels need not have a thousand of these.
+struct Stage {
+  uint32_t bytes;
+  uint8_t data[kStageBytes];
+};
 
 constexpr uint64_t kTail = offsetof(Inbox, line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 constexpr uint64_t kCredit = offsetof(Inbox, credit);
@@ -128,28 +137,28 @@ size_t apply_one(TcpLink* link, const uint8_t* bytes, size_t n, uint32_t* news) 
 }
 
 // Everything staged is applied at once: what lies in the socket wakes a sleeper, what lies here would not.
-void apply_staged(TcpLink* link, uint32_t* news) noexcept {
+void apply_staged(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   size_t at = 0;
-  while (at < link->staged) {
-    size_t used = apply_one(link, link->stage + at, link->staged - at, news);
+  while (at < stage->bytes) {
+    size_t used = apply_one(link, stage->data + at, stage->bytes - at, news);
     if (used == 0) break;
     at += used;
   }
-  link->staged -= static_cast<uint32_t>(at);
-  if (at != 0 && link->staged != 0) memmove(link->stage, link->stage + at, link->staged);
+  stage->bytes -= static_cast<uint32_t>(at);
+  if (at != 0 && stage->bytes != 0) memmove(stage->data, stage->data + at, stage->bytes);
 }
 
 // One recv: the rest of a WRITE goes straight to its place, what follows is staged. Returns whether more may be there.
-bool receive_once(TcpLink* link, uint32_t* news) noexcept {
+bool receive_once(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   size_t direct = link->write_left < kPieceBytes ? link->write_left : kPieceBytes;
-  size_t room = sizeof link->stage - link->staged;
+  size_t room = sizeof stage->data - stage->bytes;
   if (direct != 0) room = direct == link->write_left ? kAheadBytes : 0;  // then nothing is staged
   ssize_t n;
   do {
     if (direct == 0) {
-      n = recv(link->socket, link->stage + link->staged, room, MSG_DONTWAIT);
+      n = recv(link->socket, stage->data + stage->bytes, room, MSG_DONTWAIT);
     } else {
-      iovec pieces[2] = {{reinterpret_cast<uint8_t*>(link->own_inbox) + link->write_at, direct}, {link->stage, room}};
+      iovec pieces[2] = {{reinterpret_cast<uint8_t*>(link->own_inbox) + link->write_at, direct}, {stage->data, room}};
       msghdr message = {};
       message.msg_iov = pieces;
       message.msg_iovlen = room != 0 ? 2 : 1;
@@ -165,8 +174,8 @@ bool receive_once(TcpLink* link, uint32_t* news) noexcept {
   size_t in_place = got < direct ? got : direct;
   link->write_at += in_place;
   link->write_left -= static_cast<uint32_t>(in_place);
-  link->staged += static_cast<uint32_t>(got - in_place);
-  apply_staged(link, news);
+  stage->bytes += static_cast<uint32_t>(got - in_place);
+  apply_staged(link, stage, news);
   return got == direct + room;
 }
 
@@ -194,9 +203,15 @@ void tell(TcpLink* link, uint32_t news, Side self) noexcept {
 void receive_frames(TcpLink* link, Side self) noexcept {
   uint64_t flushes = link->flushes;
   uint32_t news = 0;
+  Stage stage;
+  stage.bytes = link->rest_bytes;
+  memcpy(stage.data, link->rest, link->rest_bytes);
   for (int i = 0; i < kReceivesMost; ++i) {
-    if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &news)) break;
+    if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &stage, &news)) break;
   }
+  // What is left is the beginning of a frame, unless the link is over.
+  link->rest_bytes = stage.bytes <= sizeof link->rest ? stage.bytes : 0;
+  memcpy(link->rest, stage.data, link->rest_bytes);
   if (news != 0) RC_STEP("receive: applied");
   if (link->flushes != flushes || (news & kWantsCredit) != 0) answer(link, link->flushes != flushes);
   tell(link, news, self);

@@ -196,7 +196,9 @@ int main(void) {
   struct timespec now;
   unsigned char byte;
   int32_t fd = -1;
+  uint32_t events = 0;
   int status = 0;
+  rc_event event;
   rc_ctx ctx;
   rc_listener listener;
   rc_channel ch;
@@ -211,7 +213,11 @@ int main(void) {
   ctx = open_context();
   WANT_OK(rc_listen(ctx, uri, NULL, &listener));
   WANT_OK(rc_listener_fd(listener, &fd));
+  WANT_OK(rc_fd(ctx, &fd));
+  WANT_OK(rc_poll(ctx, &event, 1, PATIENCE, &events));
+  WANT("the listener is ready", events == 1 && event.kind == RC_EVENT_LISTENER && event.listener.id == listener.id);
   WANT_OK(rc_accept(listener, PATIENCE, &ch));
+  WANT_OK(rc_progress_all(ctx));
   serve(ch);
   look(ch);
   WANT_CODE(RC_E_CLOSED, rc_get(ch, &byte, 1, PATIENCE, NULL));

@@ -119,6 +119,7 @@ class Batch : public Bytes {};
 class InPlace : public Bytes {};
 class Messages : public Bytes {};
 class Descriptor : public Bytes {};
+class Whole : public Bytes {};
 class Looking : public Bytes {};
 class Ending : public Bytes {};
 class Threads : public Bytes {};

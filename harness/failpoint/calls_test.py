@@ -6,13 +6,15 @@ import subprocess
 import sys
 
 # rdma's own: its failures need a device, or no device, and are tried by harness/rdma and in the rdma lane.
-TRIED_ELSEWHERE = {"access", "dlerror", "dlopen", "dlsym", "pthread_once", "strerror"}
+# pthread_create: by harness/scale/progress_test.cc.
+TRIED_ELSEWHERE = {"access", "dlerror", "dlopen", "dlsym", "pthread_create", "pthread_once", "strerror"}
 # A mesh has no scene here yet; what it calls fails untried.
 UNTRIED = {"epoll_wait", "freeifaddrs", "getifaddrs"}
 # They touch only what they are given, or ask what cannot fail.
 NO_FAILURE = set("""
     abort clock_gettime freeaddrinfo gai_strerror getegid geteuid getgid getpid getuid getrlimit inet_pton memchr memcmp
-    memcpy memmove memset pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock snprintf strcat
+    memcpy memmove memset pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_trylock
+    pthread_mutex_unlock pthread_sigmask sigfillset snprintf strcat
     strchr strcmp strcpy strcspn strerror_r strlen strncat strncmp strncpy strnlen strrchr strspn strstr strtoul strtoull
     vsnprintf
 """.split())

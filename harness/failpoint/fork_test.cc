@@ -89,6 +89,11 @@ struct Parent {
     p += expect_code("rc_listen", rc_listen(ctx, "shm:x", nullptr, &l), forked);
     p += expect_code("rc_connect", rc_connect(ctx, "shm:x", nullptr, 0, &c), forked);
     p += expect_code("rc_attach", rc_attach(ctx, &attach, &c), forked);
+    rc_event event;
+    uint32_t events = 0;
+    p += expect_code("rc_fd", rc_fd(ctx, &fd), forked);
+    p += expect_code("rc_poll", rc_poll(ctx, &event, 1, 0, &events), forked);
+    p += expect_code("rc_progress_all", rc_progress_all(ctx), forked);
     p += expect_code("rc_stop", rc_stop(ctx), forked);
     p += expect_code("rc_close", rc_close(ctx), forked);
     return p;
