@@ -9,6 +9,7 @@ namespace rcbench {
 namespace {
 
 void open_pipes(Wires& wires) {
+  wires.sockets = false;
   for (int i = 0; i < 2; ++i) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) fail_wire("pipe");

@@ -41,7 +41,7 @@ Sample wire_sample(void (*open)(Wires&), bool spins, const Placement& placement,
       // Only one's own ends stay open, so that a side that dies is noticed.
       close(wires.in[1 - index]);
       if (wires.out[1 - index] != wires.in[1 - index]) close(wires.out[1 - index]);
-      WirePort port(wires.in[index], wires.out[index]);
+      WirePort port(wires.in[index], wires.out[index], wires.sockets);
       run_side_of(test, index, side, port, job);
     };
   };
