@@ -73,18 +73,18 @@ std::vector<Case> shm_cases(const Placement& placement, uint32_t wait) {
 std::vector<Case> tcp_cases(const Placement& placement, uint32_t wait) {
   std::vector<Case> cases;
   for (size_t bytes : kPingPongs) {
-    cases.push_back({"pingpong",
-                     bytes,
-                     pingpong_metrics(),
-                     {limit_lane(kBareTcp, bare_tcp_pingpong, placement),
-                      our_lane(kOursTcp, Test::kPingPong, wait, placement)}});
+    cases.push_back(
+        {"pingpong",
+         bytes,
+         pingpong_metrics(),
+         {limit_lane(kBareTcp, bare_tcp_pingpong, placement), our_lane(kOursTcp, Test::kPingPong, wait, placement)}});
   }
   for (size_t bytes : {64, 1024, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20}) {
-    cases.push_back({"stream",
-                     bytes,
-                     stream_metrics(bytes),
-                     {limit_lane(kBareTcp, bare_tcp_stream, placement),
-                      our_lane(kOursTcp, Test::kStream, wait, placement)}});
+    cases.push_back(
+        {"stream",
+         bytes,
+         stream_metrics(bytes),
+         {limit_lane(kBareTcp, bare_tcp_stream, placement), our_lane(kOursTcp, Test::kStream, wait, placement)}});
     if (bytes <= 16384) cases.back().lanes.push_back(our_batch_lane(kOursTcp, wait, placement));
   }
   cases.push_back({"wake",

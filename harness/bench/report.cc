@@ -87,15 +87,14 @@ std::string meaning_of(const std::string& limit) {
 
 std::string stream_table(const std::vector<Group>& groups) {
   if (groups.empty()) return "";
-  std::string out =
-      "stream: one way, as fast as it goes; ratio = value / limit, larger is better\n";
+  std::string out = "stream: one way, as fast as it goes; ratio = value / limit, larger is better\n";
   const Row* other = groups[0].find(groups[0].first->metric.c_str(), 1);
   for (const Row* row : {groups[0].first, other}) {
     if (row != nullptr) out += fmt::format("  limit: {}\n", meaning_of(row->limit_name));
   }
-  out += fmt::format("{:>9}  {:<34}{:>10} {:<8}{:>10}{:>7} |{:>10}{:>7}  {:>9}\n", "bytes", "backend", "value", "",
-                     groups[0].first->limit_name, "ratio", other != nullptr ? other->limit_name : "", "ratio",
-                     "we are");
+  out +=
+      fmt::format("{:>9}  {:<34}{:>10} {:<8}{:>10}{:>7} |{:>10}{:>7}  {:>9}\n", "bytes", "backend", "value", "",
+                  groups[0].first->limit_name, "ratio", other != nullptr ? other->limit_name : "", "ratio", "we are");
   size_t bytes = 0;
   for (const Group& group : groups) {
     const Row& row = *group.first;

@@ -1,5 +1,6 @@
-// The kernel's own byte streams, as bare as a careful program uses them: one write per message; reads go through a buffer
-// of 64 KiB, as one does with a byte stream. They are peers of ringchan, and TCP is the limit of what goes over tcp.
+// The kernel's own byte streams, as bare as a careful program uses them: one write per message; reads go through a
+// buffer of 64 KiB, as one does with a byte stream. They are peers of ringchan, and TCP is the limit of what goes over
+// tcp.
 #ifndef HARNESS_BENCH_WIRES_H_
 #define HARNESS_BENCH_WIRES_H_
 
