@@ -130,12 +130,14 @@ Code try_at(Connecting& c, const Backend* member, const char* host, Deadline unt
 // A listener of this machine may listen at the very address, or at all of them: the first is looked for first, as the
 // system does it for tcp.
 Code try_here(Connecting& c, const Backend* member, Deadline until, Result* result) noexcept {
-  Code code = kNoListener;
+  Result first = {};
   for (uint32_t i = 0; i < c.here.count; ++i) {
-    code = try_at(c, member, c.here.at[i], until, result);
-    if (code == kOk || code == kStopped || result->answered) return code;
+    Code code = try_at(c, member, c.here.at[i], until, result);
+    if (code != kNoListener || result->answered) return code;
+    if (i == 0) first = *result;
   }
-  return code;
+  *result = first;
+  return first.code;
 }
 
 Code try_member(Connecting& c, uint32_t i, int64_t try_ns) noexcept {

@@ -1,6 +1,6 @@
-// Round trips over a spinning channel make no system call: both processes run under ptrace, which stops at every one.
-// A waiting side looks about once a millisecond whether its peer still lives, so a few calls among thousands of round
-// trips are in order; what is shown is that hundreds of them on end make none at all.
+// Round trips over a spinning shm channel make no system call: both processes run under ptrace, which stops at every
+// one. A waiting side looks about once a millisecond whether its peer still lives, so a few calls among thousands of
+// round trips are in order; what is shown is that hundreds of them on end make none at all.
 #include <errno.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
