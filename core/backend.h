@@ -98,7 +98,7 @@ struct Link {
   char uri[kUriBytes];
   // Set by connect: at the end somebody listened and had answered, whatever came of it. (A backend without a place in
   // lists need not tell.)
-  bool answered;
+  bool heard;
   char choice[kChoiceBytes];  // of a list of transports (fallback.h), which was taken and why others were not
 
   uint8_t* outbox_ring() const noexcept { return reinterpret_cast<uint8_t*>(outbox) + kRingOffset; }

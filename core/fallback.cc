@@ -121,8 +121,8 @@ Code try_at(Connecting& c, const Backend* member, const char* host, Deadline unt
     code = member->connect(c.context, uri, c.params, until, c.link);
     if (code == kOk) return code;
     note(result, code);
-    result->answered = c.link->answered;
-    if (code != kTimeout || !c.link->answered || c.deadline.left(now_ns()) == 0) return code;
+    result->answered = c.link->heard;
+    if (code != kTimeout || !c.link->heard || c.deadline.left(now_ns()) == 0) return code;
     until = c.deadline.sooner(patience);
   }
 }
