@@ -10,6 +10,7 @@
 #include "capi/inside.h"
 #include "core/channel.h"
 #include "core/context.h"
+#include "core/fallback.h"
 
 namespace rc {
 namespace {
@@ -73,6 +74,13 @@ __attribute__((noinline)) int32_t get_bytes(rc_channel channel, void* data, size
     Span span = {data, n};
     return c.get(&span, n, kAmount, timeout_ns, moved);
   });
+}
+
+Code write_text(char* to, size_t capacity, const char* text) noexcept {
+  size_t bytes = strlen(text) + 1;
+  if (bytes > capacity) return fail(kSize, "the text has %zu bytes with its NUL, the capacity is %zu", bytes, capacity);
+  memcpy(to, text, bytes);
+  return kOk;
 }
 
 // The straight way through: a put or get that needs no wait and no second look.
@@ -241,11 +249,15 @@ int32_t rc_listener_uri(rc_listener listener, char* uri, size_t capacity) {
   if (uri == nullptr) return null_argument("uri");
   Listener* l = Handles::listener(listener.id);
   if (l == nullptr) return Handles::refuse(listener.id, "listener");
-  const char* text = l->point->uri.text;
-  if (strlen(text) >= capacity)
-    return fail(kSize, "the URI has %zu bytes with its NUL, the capacity is %zu", strlen(text) + 1, capacity);
-  memcpy(uri, text, strlen(text) + 1);
-  return kOk;
+  return write_text(uri, capacity, l->point->uri.text);
+}
+
+int32_t rc_listener_choice(rc_listener listener, char* text, size_t capacity) {
+  if (text == nullptr) return null_argument("text");
+  Listener* l = Handles::listener(listener.id);
+  if (l == nullptr) return Handles::refuse(listener.id, "listener");
+  bool list = l->point->ops == &kFallbackBackend;
+  return write_text(text, capacity, list ? static_cast<FallbackPoint*>(l->point)->choice : "");
 }
 
 int32_t rc_listener_close(rc_listener listener) {
@@ -444,6 +456,11 @@ int32_t rc_channel_info(rc_channel channel, rc_info* info) {
     memcpy(full.identity, link->identity, sizeof full.identity);
     return write_answer(info, info->size, &full, sizeof full, "rc_info");
   });
+}
+
+int32_t rc_channel_choice(rc_channel channel, char* text, size_t capacity) {
+  if (text == nullptr) return null_argument("text");
+  return on_channel(channel.id, [&](Channel& c) noexcept { return write_text(text, capacity, c.link()->choice); });
 }
 
 int32_t rc_channel_counters(rc_channel channel, rc_counters* counters) {

@@ -21,6 +21,12 @@
  *                          "?", joined by "&": dev=NAME, port=N, mode=poll|event (event: this end can sleep and has a
  *                          descriptor), sq_depth=N, rq_depth=N, inline=N, tclass=N, timeout_ms=N (2000), retry_count=N,
  *                          ack_timeout=N, rnr_retry=N
+ *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
+ *                          listener listens at all of them that its machine can do, a client tries them in this order.
+ *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
+ *                          parameter says whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over
+ *                          silently: rc_channel_info tells what was taken, rc_channel_choice and rc_listener_choice
+ *                          why others were not
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -164,7 +170,8 @@ typedef struct rc_request {
 typedef struct rc_config {
   uint32_t size;          /* sizeof(rc_config) */
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
-  uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024 */
+  uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024. A list of transports takes one for each
+                             of them and one for itself */
   uint32_t rings_max;  /* rings in the pool; default 2 * channels_max. Per channel end: loop 1, tcp and rdma 2, shm 0 */
   uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
   void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
@@ -244,7 +251,7 @@ typedef struct rc_info {
   int64_t peer_pid;    /* as the kernel tells; 0: unknown or in another namespace */
   int64_t peer_uid;    /* as the kernel tells; -1: unknown */
   char backend[16];    /* "loop", "shm", "tcp", "attach" ... */
-  char uri[160];       /* as given to rc_connect, or the listener's */
+  char uri[160];       /* as given to rc_connect, or the listener's; of a list of transports that of the one taken */
   char identity[64];   /* what the peer called itself; "" if nothing */
 } rc_info;
 
@@ -443,6 +450,12 @@ int32_t rc_listener_fd(rc_listener listener, int32_t* fd);
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_SIZE (capacity too small; nothing is written).
  * Blocks: no. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_listener_uri(rc_listener listener, char* uri, size_t capacity);
+
+/* Tells, of a listener at a list of transports, where it listens and why not at the others.
+ * Parameters: listener; text - out, capacity writable bytes; capacity - 640 is always enough.
+ * Returns: RC_OK (also if it is no list: the text is ""); RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_SIZE
+ * (capacity too small; nothing is written). Blocks: no. Threads: any. Order: none. Since: 0.2. */
+int32_t rc_listener_choice(rc_listener listener, char* text, size_t capacity);
 
 /* Stops to listen; accepted channels live on, clients in the backlog are refused, the URI is free at once.
  * Parameters: listener - the handle is an error from now on.
@@ -892,6 +905,12 @@ int32_t rc_progress(rc_channel channel);
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is 0 or unknown).
  * Blocks: no. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_info(rc_channel channel, rc_info* info);
+
+/* Tells, of a channel over a list of transports, which one was taken and why those before it in the list were not.
+ * Parameters: channel; text - out, capacity writable bytes; capacity - 640 is always enough.
+ * Returns: RC_OK (also if it is no list: the text is ""); RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_SIZE
+ * (capacity too small; nothing is written). Blocks: no. Threads: any. Order: none. Since: 0.2. */
+int32_t rc_channel_choice(rc_channel channel, char* text, size_t capacity);
 
 /* Reads the channel's counters.
  * Parameters: channel; counters - in: its size; out: the rest.

@@ -24,6 +24,7 @@ inline constexpr size_t kTokenBytes = 64;     // with the NUL
 inline constexpr uint32_t kOpRingMin = 4096;
 inline constexpr uint32_t kOpRingMax = uint32_t{1} << 30;
 inline constexpr uint32_t kRequestsMax = 1024;
+inline constexpr size_t kChoiceBytes = 640;  // with the NUL
 
 // A listener's own verdict on who wants to come in, besides token and sizes; it must not wait or take locks.
 struct Judge {
@@ -97,6 +98,10 @@ struct Link {
   Why why;
   char identity[kIdentityBytes];
   char uri[kUriBytes];
+  // Set by connect: at the end somebody listened and had answered, whatever came of it. (A backend without a place in
+  // lists need not tell.)
+  bool heard;
+  char choice[kChoiceBytes];  // of a list of transports (fallback.h), which was taken and why others were not
 
   uint8_t* outbox_ring() const noexcept { return reinterpret_cast<uint8_t*>(outbox) + kRingOffset; }
   // Read only, although the type says otherwise: the reader's half of the ring code never stores.
@@ -116,6 +121,13 @@ struct ListenPoint {
   std::atomic<bool> closing;  // set before interrupt_accept
   ChannelParams params;
   Uri uri;
+};
+
+// How a backend takes part in a list of transports, a+b://HOST:PORT.
+enum Place : uint32_t {
+  kNoPlace,   // not at all
+  kAnyHost,   // its own URIs are SCHEME://HOST:PORT
+  kThisHost,  // its own URIs are SCHEME:NAME, for processes of one host: the name is HOST:PORT, HOST as a number
 };
 
 struct Backend {
@@ -149,6 +161,8 @@ struct Backend {
   // Sleeping.
   void (*ring)(Link*, Side) noexcept;  // wakes that side of the peer; never blocks
   void (*interrupt)(Link*) noexcept;   // wakes this end's own sleepers
+
+  Place place = kNoPlace;
 };
 
 // The backends of this program, ended by null. Defined by backends/registry.cc, or by a test's own registry.

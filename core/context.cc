@@ -8,8 +8,10 @@
 
 #include <new>
 
+#include "core/fallback.h"
 #include "core/mesh.h"
 #include "core/self.h"
+#include "core/transports.h"
 
 namespace rc {
 namespace {
@@ -36,30 +38,10 @@ size_t link_stride() noexcept {
 }
 
 size_t point_stride() noexcept {
-  size_t most = sizeof(ListenPoint);
+  size_t most = sizeof(FallbackPoint);
   for (const Backend* const* b = g_backends; *b != nullptr; ++b)
     most = (*b)->listen_bytes > most ? (*b)->listen_bytes : most;
   return round_up(most, kPair);
-}
-
-const Backend* find_backend(const char* scheme) noexcept {
-  for (const Backend* const* b = g_backends; *b != nullptr; ++b) {
-    if (strcmp((*b)->scheme, scheme) == 0) return *b;
-  }
-  return nullptr;
-}
-
-Code parse_for_backend(const char* text, Uri* uri, const Backend** backend) noexcept {
-  Code code = uri->parse(text);
-  if (code != kOk) return code;
-  *backend = find_backend(uri->scheme);
-  if (*backend != nullptr) return kOk;
-  char known[96] = "";
-  for (const Backend* const* b = g_backends; *b != nullptr; ++b) {
-    strncat(known, " ", sizeof known - strlen(known) - 1);
-    strncat(known, (*b)->scheme, sizeof known - strlen(known) - 1);
-  }
-  return fail(kScheme, "URI \"%s\": this build has no backend \"%s\"; it has:%s", text, uri->scheme, known);
 }
 
 Code pool_full(const char* pool, uint32_t size, const char* field) noexcept {
@@ -269,15 +251,19 @@ void Context::give_ring(Inbox* inbox) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // listeners
 
-Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
-  Uri uri;
-  const Backend* backend = nullptr;
-  Code code = parse_for_backend(text, &uri, &backend);
-  if (code != kOk) return code;
+uint32_t Context::slot_of(const ListenPoint* point) const noexcept {
+  auto at = static_cast<size_t>(reinterpret_cast<const uint8_t*>(point) - point_memory_);
+  return static_cast<uint32_t>(at / point_stride());
+}
+
+ListenPoint* Context::take_point(const Backend* backend, const Uri& uri, const ChannelParams& params) noexcept {
   lock();
   uint32_t slot = listener_pool_.take();
   unlock();
-  if (slot == SlotPool::kNone) return pool_full("listener", listener_pool_.size(), "listeners_max");
+  if (slot == SlotPool::kNone) {
+    pool_full("listener", listener_pool_.size(), "listeners_max");
+    return nullptr;
+  }
   auto* point = reinterpret_cast<ListenPoint*>(point_memory_ + slot * point_stride());
   memset(static_cast<void*>(point), 0, point_stride());
   point->ops = backend;
@@ -288,25 +274,35 @@ Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id
   point->next = points_;
   points_ = point;
   unlock();
-  code = backend->listen(*this, point);
-  if (code != kOk) {
-    forget(point);
-    return code;
-  }
-  listeners_[slot].point = point;
-  *id = Id::make(Id::kListener, Id::context(id_), slot, next_serial());
-  listeners_[slot].id.store(*id, std::memory_order_release);
-  return kOk;
+  return point;
 }
 
-void Context::forget(ListenPoint* point) noexcept {
+void Context::drop_point(ListenPoint* point) noexcept {
   lock();
   ListenPoint** p = &points_;
   while (*p != point) p = &(*p)->next;
   *p = point->next;
-  listener_pool_.give(
-      static_cast<uint32_t>(static_cast<size_t>(reinterpret_cast<uint8_t*>(point) - point_memory_) / point_stride()));
+  listener_pool_.give(slot_of(point));
   unlock();
+}
+
+Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
+  Uri uri;
+  const Backend* backend = nullptr;
+  Code code = parse_for_backend(text, &uri, &backend);
+  if (code != kOk) return code;
+  ListenPoint* point = take_point(backend, uri, params);
+  if (point == nullptr) return kPool;
+  code = backend->listen(*this, point);
+  if (code != kOk) {
+    drop_point(point);
+    return code;
+  }
+  uint32_t slot = slot_of(point);
+  listeners_[slot].point = point;
+  *id = Id::make(Id::kListener, Id::context(id_), slot, next_serial());
+  listeners_[slot].id.store(*id, std::memory_order_release);
+  return kOk;
 }
 
 Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
@@ -321,7 +317,7 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
         [&](Link* link) noexcept {
           Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
           if (c == kTimeout && timeout_ns == 0) c = fail_plain(kWouldBlock, "no client is waiting");
-          if (c == kOk) memcpy(link->uri, point->uri.text, sizeof link->uri);
+          if (c == kOk && link->uri[0] == '\0') memcpy(link->uri, point->uri.text, sizeof link->uri);
           return c;
         },
         id);
@@ -345,7 +341,7 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
     forget_ready(point->fd);
   }
   point->ops->unlisten(*this, point);
-  forget(point);
+  drop_point(point);
   return kOk;
 }
 
@@ -354,6 +350,12 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
 
 Link* Context::link_of(uint32_t slot) noexcept { return reinterpret_cast<Link*>(links_ + slot * link_stride()); }
 
+void Context::blank(Link* link, size_t bytes) noexcept {
+  memset(static_cast<void*>(link), 0, bytes);
+  link->fd[kGetSide] = link->fd[kPutSide] = link->common_fd = -1;
+  link->peer_uid = -1;
+}
+
 template <class Fill>
 Code Context::open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept {
   lock();
@@ -361,9 +363,7 @@ Code Context::open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t
   unlock();
   if (slot == SlotPool::kNone) return pool_full("channel", channel_pool_.size(), "channels_max");
   Link* link = link_of(slot);
-  memset(static_cast<void*>(link), 0, link_bytes);
-  link->fd[kGetSide] = link->fd[kPutSide] = link->common_fd = -1;
-  link->peer_uid = -1;
+  blank(link, link_bytes);
   Code code = fill(link);
   if (code != kOk) {
     lock();

@@ -131,6 +131,11 @@ class Context {
   // One inbox with a ring of limits().ring_bytes, zeroed; null if the pool is empty.
   Inbox* take_ring() noexcept;
   void give_ring(Inbox* inbox) noexcept;
+  // A place for one more listener, in the list but without a handle; null if the pool is empty.
+  ListenPoint* take_point(const Backend* backend, const Uri& uri, const ChannelParams& params) noexcept;
+  void drop_point(ListenPoint* point) noexcept;
+  // Makes a link one that holds nothing, for another try.
+  static void blank(Link* link, size_t bytes) noexcept;
   int stop_fd() const noexcept { return stop_fd_; }
   bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }
   void stop() noexcept;
@@ -145,7 +150,6 @@ class Context {
   // the call's.
   template <class Fill>
   Code open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept;
-  void forget(ListenPoint* point) noexcept;
   // Held while what is adopted joins a set, or the reverse.
   class ReadyLock {
    public:
@@ -174,6 +178,7 @@ class Context {
   void stop_driver() noexcept;
   static void* run_driver(void* context) noexcept;
   void drive_until_close() noexcept;
+  uint32_t slot_of(const ListenPoint* point) const noexcept;
   static Context* carve(Arena& arena, const Limits& limits) noexcept;
   Link* link_of(uint32_t slot) noexcept;
 

@@ -25,18 +25,6 @@ struct HostList {
   Code read_file(const char* path) noexcept;
 };
 
-// Which members of the list have an address of this machine. A URI without a host, such as shm:NAME, is of this
-// machine. Names are looked up, which may take longer than any deadline (getaddrinfo(3)).
-class LocalAddresses {
- public:
-  Code read() noexcept;
-  ~LocalAddresses();
-  bool has(const Host& host) const noexcept;
-
- private:
-  struct ifaddrs* first_ = nullptr;
-};
-
 }  // namespace rc
 
 #endif  // CORE_HOSTS_H_

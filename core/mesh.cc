@@ -10,6 +10,7 @@
 #include <new>
 
 #include "core/context.h"
+#include "core/local_addresses.h"
 #include "core/wait.h"
 
 namespace rc {

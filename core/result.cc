@@ -9,7 +9,7 @@
 namespace rc {
 namespace {
 
-thread_local char t_text[400];
+thread_local char t_text[900];  // a list of transports has a reason of each
 thread_local const char* t_reason = "";
 
 struct Named {

@@ -34,8 +34,8 @@ void no_interrupt(Link*) noexcept {}
 }  // namespace
 
 const Backend kRdmaBackend = {
-    "rdma",   sizeof(Link), sizeof(ListenPoint), absent_listen, no_point, no_unlisten, no_accept,   absent_connect,
-    no_close, no_post,      no_progress,         no_delivered,  no_alive, no_ring,     no_interrupt};
+    "rdma",   sizeof(Link), sizeof(ListenPoint), absent_listen, no_point, no_unlisten, no_accept,    absent_connect,
+    no_close, no_post,      no_progress,         no_delivered,  no_alive, no_ring,     no_interrupt, kAnyHost};
 
 }  // namespace rc
 #endif

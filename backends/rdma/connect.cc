@@ -181,6 +181,7 @@ Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
   }
   if (code == kOk) code = await_event(a, RDMA_CM_EVENT_ESTABLISHED);
   bool established = code == kOk;
+  link->heard = established;
   const RdmaHello* offer = nullptr;
   if (code == kOk) code = shake_hands(a, &offer);
   if (code == kOk) {

@@ -468,7 +468,8 @@ const Backend kRdmaBackend = {"rdma",
                               rdma_delivered,
                               rdma_alive,
                               rdma_ring,
-                              rdma_interrupt};
+                              rdma_interrupt,
+                              kAnyHost};
 
 }  // namespace rc
 #endif

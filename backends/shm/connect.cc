@@ -119,6 +119,7 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
   Fds fds;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
     code = dial(context, uri, address, deadline, &fds.main);
+    link->heard = code == kOk;
     if (code == kOk) code = shake_hands(context, params, deadline, fds, link);
     fds.drop(fds.ours);
     fds.drop(fds.theirs);

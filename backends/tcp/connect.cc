@@ -159,6 +159,7 @@ Code find_listener(Context& context, const Uri& uri, const TcpTarget& target, co
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
     int fd = -1;
     code = dial(context, uri, addresses, deadline, &fd);
+    link->heard = code == kOk;
     if (code != kOk) return code;
     RC_STEP("connect: dialled");
     code = shake_hands(context, params, target.options, deadline, fd, link);

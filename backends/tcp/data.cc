@@ -157,6 +157,7 @@ void kick(TcpLink* link, Side side) noexcept {
 
 const Backend kTcpBackend = {"tcp",        sizeof(TcpLink), sizeof(TcpPoint), tcp_listen, tcp_interrupt_accept,
                              tcp_unlisten, tcp_accept,      tcp_connect,      tcp_close,  tcp_post,
-                             tcp_progress, tcp_delivered,   tcp_alive,        tcp_ring,   tcp_interrupt};
+                             tcp_progress, tcp_delivered,   tcp_alive,        tcp_ring,   tcp_interrupt,
+                             kAnyHost};
 
 }  // namespace rc

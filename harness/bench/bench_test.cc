@@ -42,10 +42,10 @@ class Bench : public testing::Test {
   std::string output_;
 };
 
-std::set<std::string> metrics_of(const json& figures, const std::string& case_name) {
+std::set<std::string> metrics_of(const json& figures, const std::string& case_name, const char* backend = "shm") {
   std::set<std::string> metrics;
   for (const json& row : figures["cases"]) {
-    if (row["case"] == case_name && row["backend"] == "shm") metrics.insert(row["metric"]);
+    if (row["case"] == case_name && row["backend"] == backend) metrics.insert(row["metric"]);
   }
   return metrics;
 }
@@ -66,6 +66,22 @@ TEST_F(Bench, GivesTheFiguresOfEachKindOfCase) {
     EXPECT_GT(row["ratio"].get<double>(), 0) << row.dump();
   }
   EXPECT_NE(output_.find("processor"), std::string::npos) << "it says where the two processes ran\n" << output_;
+}
+
+TEST_F(Bench, GivesTheSameKindsOfFiguresOverTcp) {
+  ASSERT_TRUE(run({"--backend", "tcp", "--quick", "--rounds", "1", "--json", file("out.json"), "--case", "pingpong:64",
+                   "--case", "stream:64", "--case", "stream:65536", "--case", "wake"}))
+      << output_;
+  json all = figures();
+  ASSERT_TRUE(all.is_object()) << output_;
+  EXPECT_EQ(metrics_of(all, "pingpong", "tcp"), (std::set<std::string>{"p50_ns", "p99_ns", "p999_ns"}));
+  EXPECT_EQ(metrics_of(all, "stream", "tcp"), (std::set<std::string>{"gb_per_s", "msgs_per_s"}));
+  EXPECT_EQ(metrics_of(all, "wake", "tcp"), (std::set<std::string>{"p50_ns", "p99_ns"}));
+  for (const json& row : all["cases"]) {
+    EXPECT_EQ(row["limit_name"], "bare TCP") << row.dump();
+    EXPECT_GT(row["ratio"].get<double>(), 0) << row.dump();
+  }
+  EXPECT_NE(output_.find("stream 64 KiB over tcp, of bare TCP"), std::string::npos) << output_;
 }
 
 TEST_F(Bench, MeasuresEveryPeerThatIsHereAndNamesTheOthers) {
@@ -99,6 +115,7 @@ TEST_F(Bench, DrawsAPicture) {
 TEST_F(Bench, RefusesWhatItDoesNotKnow) {
   EXPECT_FALSE(run({"--case", "pingping"}));
   EXPECT_FALSE(run({"--wait", "never"}));
+  EXPECT_FALSE(run({"--backend", "smoke"}));
   EXPECT_FALSE(run({"--json", "/nonexistent/folder/out.json", "--case", "pingpong:8", "--rounds", "1", "--quick"}));
 }
 

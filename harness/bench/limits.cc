@@ -11,6 +11,8 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "harness/bench/wires.h"
+
 namespace rcbench {
 namespace {
 
@@ -275,6 +277,18 @@ Sample socket_wake(const Placement& placement, const Job& job) {
   close(fds[0]);
   close(fds[1]);
   return sample;
+}
+
+Sample bare_tcp_pingpong(const Placement& placement, const Job& job) {
+  return wire_sample(open_tcp, true, placement, Test::kPingPong, job);
+}
+
+Sample bare_tcp_stream(const Placement& placement, const Job& job) {
+  return wire_sample(open_tcp, true, placement, Test::kStream, job);
+}
+
+Sample bare_tcp_wake(const Placement& placement, const Job& job) {
+  return wire_sample(open_tcp, false, placement, Test::kPingPong, job);
 }
 
 }  // namespace rcbench

@@ -28,6 +28,12 @@ Sample futex_wake(const Placement& placement, const Job& job);
 // A unix socket pair with blocking send and recv of 8 bytes.
 Sample socket_wake(const Placement& placement, const Job& job);
 
+// A TCP connection over 127.0.0.1 with TCP_NODELAY and nothing else: one send per message, and a receiver that calls
+// recv until something comes, or sleeps in it.
+Sample bare_tcp_pingpong(const Placement& placement, const Job& job);
+Sample bare_tcp_stream(const Placement& placement, const Job& job);
+Sample bare_tcp_wake(const Placement& placement, const Job& job);
+
 }  // namespace rcbench
 
 #endif  // HARNESS_BENCH_LIMITS_H_

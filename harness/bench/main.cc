@@ -1,4 +1,4 @@
-// harness/run bench: ringchan over shm beside the limits of the machine and, on request, beside its peers.
+// harness/run bench: ringchan over shm or tcp beside the limits of the machine and, on request, beside its peers.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace rcbench {
 namespace {
 
 struct Options {
-  std::string json, picture, wait = "spin";
+  std::string json, picture, wait = "spin", backend = kOurs;
   std::vector<std::string> only;
   bool peers = false, quick = false;
   size_t ring_bytes = size_t{4} << 20;
@@ -31,40 +31,72 @@ Lane limit_lane(const char* name, Sample (*run)(const Placement&, const Job&), c
   return {Lane::Role::kLimit, name, [=, &placement](const Job& job) { return run(placement, job); }, 0, {}, "", false};
 }
 
-Lane our_lane(Test test, uint32_t wait, const Placement& placement) {
-  auto run = [=, &placement](const Job& job) { return ringchan_sample(placement, test, job, wait); };
-  return {Lane::Role::kOurs, kOurs, run, 0, {}, "", false};
+Lane our_lane(const std::string& backend, Test test, uint32_t wait, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) { return ringchan_sample(placement, backend, test, job, wait); };
+  return {Lane::Role::kOurs, backend, run, 0, {}, "", false};
 }
 
 // The same stream, read in batches.
-Lane our_batch_lane(uint32_t wait, const Placement& placement) {
-  auto run = [=, &placement](const Job& job) { return ringchan_batch_sample(placement, job, wait); };
-  return {Lane::Role::kVariant, kOursBatch, run, 0, {}, "", false};
+Lane our_batch_lane(const std::string& backend, uint32_t wait, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) { return ringchan_batch_sample(placement, backend, job, wait); };
+  return {Lane::Role::kVariant, backend + kBatchSuffix, run, 0, {}, "", false};
 }
 
-std::vector<Case> all_cases(const Placement& placement, uint32_t wait) {
+constexpr size_t kPingPongs[] = {8, 64, 1024, 4096, 65536};
+
+std::vector<Case> shm_cases(const Placement& placement, uint32_t wait) {
   std::vector<Case> cases;
-  for (size_t bytes : {8, 64, 1024, 4096, 65536}) {
+  for (size_t bytes : kPingPongs) {
     Case c = {"pingpong", bytes, pingpong_metrics(), {}};
     if (bytes > 8) c.lanes.push_back(limit_lane(kFlagMemcpy, flag_memcpy_pingpong, placement));
     c.lanes.push_back(limit_lane(kFlag, flag_pingpong, placement));
-    c.lanes.push_back(our_lane(Test::kPingPong, wait, placement));
+    c.lanes.push_back(our_lane(kOurs, Test::kPingPong, wait, placement));
     cases.push_back(std::move(c));
   }
   for (size_t bytes : {8, 64, 256, 1024, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20}) {
     Case c = {"stream", bytes, stream_metrics(bytes), {}};
     c.lanes.push_back(limit_lane(kHandOver, hand_over, placement));
     c.lanes.push_back(limit_lane(kMemcpy, private_memcpy, placement));
-    c.lanes.push_back(our_lane(Test::kStream, wait, placement));
-    if (bytes <= 16384) c.lanes.push_back(our_batch_lane(wait, placement));
+    c.lanes.push_back(our_lane(kOurs, Test::kStream, wait, placement));
+    if (bytes <= 16384) c.lanes.push_back(our_batch_lane(kOurs, wait, placement));
     cases.push_back(std::move(c));
   }
   Case c = {"wake", 8, wake_metrics(), {}};
   c.lanes.push_back(limit_lane(kFutex, futex_wake, placement));
   c.lanes.push_back(limit_lane(kSocket, socket_wake, placement));
-  c.lanes.push_back(our_lane(Test::kPingPong, RC_WAIT_SLEEP, placement));
+  c.lanes.push_back(our_lane(kOurs, Test::kPingPong, RC_WAIT_SLEEP, placement));
   cases.push_back(std::move(c));
   return cases;
+}
+
+// Every case has one limit, a bare connection that waits in the same way.
+std::vector<Case> tcp_cases(const Placement& placement, uint32_t wait) {
+  std::vector<Case> cases;
+  for (size_t bytes : kPingPongs) {
+    cases.push_back(
+        {"pingpong",
+         bytes,
+         pingpong_metrics(),
+         {limit_lane(kBareTcp, bare_tcp_pingpong, placement), our_lane(kOursTcp, Test::kPingPong, wait, placement)}});
+  }
+  for (size_t bytes : {64, 1024, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20}) {
+    cases.push_back(
+        {"stream",
+         bytes,
+         stream_metrics(bytes),
+         {limit_lane(kBareTcp, bare_tcp_stream, placement), our_lane(kOursTcp, Test::kStream, wait, placement)}});
+    if (bytes <= 16384) cases.back().lanes.push_back(our_batch_lane(kOursTcp, wait, placement));
+  }
+  cases.push_back({"wake",
+                   64,
+                   wake_metrics(),
+                   {limit_lane(kBareTcp, bare_tcp_wake, placement),
+                    our_lane(kOursTcp, Test::kPingPong, RC_WAIT_SLEEP, placement)}});
+  return cases;
+}
+
+std::vector<Case> all_cases(const std::string& backend, const Placement& placement, uint32_t wait) {
+  return backend == kOursTcp ? tcp_cases(placement, wait) : shm_cases(placement, wait);
 }
 
 // "pingpong" or "stream:1024".
@@ -121,7 +153,7 @@ int run(const Options& options) {
   calibrate_clock();
   Placement placement = choose_placement();
   Machine machine = describe(placement, options);
-  std::vector<Case> cases = all_cases(placement, wait_code(options.wait));
+  std::vector<Case> cases = all_cases(options.backend, placement, wait_code(options.wait));
   check_names(cases, options.only);
   check_writable(options.json);
   check_writable(options.picture);
@@ -170,7 +202,8 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   rcbench::Options options;
-  CLI::App app("Measures ringchan over shm beside the limits of the machine.", "bench");
+  CLI::App app("Measures ringchan beside the limits of the machine.", "bench");
+  app.add_option("--backend", options.backend, "what carries the bytes")->check(CLI::IsMember({"shm", "tcp"}));
   app.add_option("--json", options.json, "write all figures to this file");
   app.add_option("--plot", options.picture, "draw a picture (PNG) with gnuplot");
   app.add_flag("--peers", options.peers, "also measure what one could use instead");

@@ -32,7 +32,7 @@ std::map<std::string, Curve> curves_of(const std::vector<Row>& rows, const std::
       }
       curve.emplace_back(row.bytes, in_gb_per_s(row, value));
     };
-    put(row.backend == kOurs ? "ringchan" : row.backend, *row.value);
+    put(row.backend == kOurs || row.backend == kOursTcp ? "ringchan" : row.backend, *row.value);
     if (row.limit) put("limit: " + row.limit_name, *row.limit);
   }
   return curves;

@@ -69,7 +69,7 @@ std::string latency_table(const std::vector<Group>& groups, const std::string& t
     if (!times.empty()) out += fmt::format("  {:>7} x", times);
     out += "\n";
     const Row* second = group.find("p50_ns", 1);
-    if (second != nullptr && second->limit && group.first->backend == kOurs) {
+    if (second != nullptr && second->limit && !group.first->ours_to_this) {
       out += fmt::format("{:>7}  {:<34}{:>9}{}{}\n", "", fmt::format("  against {}", second->limit_name), "",
                          number(second->limit, 9, 0), number(second->ratio, 7, 2));
     }
@@ -77,14 +77,24 @@ std::string latency_table(const std::vector<Group>& groups, const std::string& t
   return out + "\n";
 }
 
+std::string meaning_of(const std::string& limit) {
+  if (limit == kHandOver)
+    return "hand-over = one core writes into a shared buffer as large as the ring, the other reads it there";
+  if (limit == kMemcpy) return "memcpy = one core copies a message into a private area as large as the ring";
+  if (limit == kBareTcp) return "bare TCP = one send per message, recv in a loop, TCP_NODELAY, nothing else";
+  return limit;
+}
+
 std::string stream_table(const std::vector<Group>& groups) {
   if (groups.empty()) return "";
-  std::string out =
-      "stream: one way, as fast as it goes; ratio = value / limit, larger is better\n"
-      "  limits: hand-over = one core writes into a shared buffer as large as the ring, the other reads it there;\n"
-      "          memcpy = one core copies a message into a private area as large as the ring\n";
-  out += fmt::format("{:>9}  {:<34}{:>10} {:<8}{:>10}{:>7} |{:>10}{:>7}  {:>9}\n", "bytes", "backend", "value", "",
-                     "hand-over", "ratio", "memcpy", "ratio", "we are");
+  std::string out = "stream: one way, as fast as it goes; ratio = value / limit, larger is better\n";
+  const Row* other = groups[0].find(groups[0].first->metric.c_str(), 1);
+  for (const Row* row : {groups[0].first, other}) {
+    if (row != nullptr) out += fmt::format("  limit: {}\n", meaning_of(row->limit_name));
+  }
+  out +=
+      fmt::format("{:>9}  {:<34}{:>10} {:<8}{:>10}{:>7} |{:>10}{:>7}  {:>9}\n", "bytes", "backend", "value", "",
+                  groups[0].first->limit_name, "ratio", other != nullptr ? other->limit_name : "", "ratio", "we are");
   size_t bytes = 0;
   for (const Group& group : groups) {
     const Row& row = *group.first;
@@ -152,6 +162,10 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
     const Row* row = find_row(rows, kOurs, case_name, bytes, metric, limit);
     return row != nullptr ? row->ratio : std::nullopt;
   };
+  auto tcp = [&](const char* case_name, size_t bytes, const char* metric) {
+    const Row* row = find_row(rows, kOursTcp, case_name, bytes, metric, kBareTcp);
+    return row != nullptr ? row->ratio : std::nullopt;
+  };
   auto against_boost = [&](size_t bytes, const char* metric) {
     const Row* row = find_row(rows, kBoost, "stream", bytes, metric, nullptr);
     return row != nullptr ? row->ours_to_this : std::nullopt;
@@ -161,6 +175,9 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
       {"round trip 8 B, p99, of the flag ping-pong", true, 1.6, ratio("pingpong", 8, "p99_ns", kFlag)},
       {"round trip 1024 B, p50, of the flag ping-pong", true, 3.8, ratio("pingpong", 1024, "p50_ns", kFlag)},
       {"wake round trip 8 B, p50, of the futex one", true, 1.3, ratio("wake", 8, "p50_ns", kFutex)},
+      {"round trip 64 B over tcp, p50, of bare TCP", true, 1.15, tcp("pingpong", 64, "p50_ns")},
+      {"wake round trip 64 B over tcp, p50, of bare TCP", true, 1.15, tcp("wake", 64, "p50_ns")},
+      {"stream 64 KiB over tcp, of bare TCP", false, 0.95, tcp("stream", 65536, "gb_per_s")},
       {"stream 8 B, of boost::spsc_queue", false, 1.5, against_boost(8, "msgs_per_s")},
       {"stream 64 B, of boost::spsc_queue", false, 5, against_boost(64, "msgs_per_s")},
       {"stream 256 B, of boost::spsc_queue", false, 5, against_boost(256, "msgs_per_s")},

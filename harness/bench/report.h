@@ -14,6 +14,8 @@ namespace rcbench {
 
 // Names that the report looks for among the rows.
 inline constexpr const char kOurs[] = "shm";
+inline constexpr const char kOursTcp[] = "tcp";
+inline constexpr const char kBatchSuffix[] = ", rc_get_some";
 inline constexpr const char kOursBatch[] = "shm, rc_get_some";
 inline constexpr const char kBoost[] = "boost::spsc_queue";
 inline constexpr const char kBoostBatch[] = "boost::spsc_queue, batch pop";
@@ -23,6 +25,7 @@ inline constexpr const char kHandOver[] = "hand-over";
 inline constexpr const char kMemcpy[] = "memcpy";
 inline constexpr const char kFutex[] = "futex wake";
 inline constexpr const char kSocket[] = "socket wake";
+inline constexpr const char kBareTcp[] = "bare TCP";
 
 // What was measured on.
 struct Machine {

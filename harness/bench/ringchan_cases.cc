@@ -8,6 +8,7 @@
 #include <string>
 
 #include "capi/rc.h"
+#include "harness/conformance/tcp_uri.h"
 
 namespace rcbench {
 namespace {
@@ -95,15 +96,9 @@ class RingchanBatchPort : public RingchanPort {
   size_t next_ = 0, end_ = 0;
 };
 
-std::string random_uri() {
-  uint64_t random[2];
-  if (getrandom(random, sizeof(random), 0) != sizeof(random)) throw std::runtime_error("getrandom failed");
-  return fmt::format("shm:ringchan-bench-{:016x}{:016x}", random[0], random[1]);
-}
-
 template <class Port>
-Sample sample_of(const Placement& placement, Test test, const Job& job, uint32_t wait) {
-  std::string uri = random_uri();
+Sample sample_of(const Placement& placement, const std::string& backend, Test test, const Job& job, uint32_t wait) {
+  std::string uri = fresh_uri(backend);
   auto body = [&](int index) {
     return [&, index](Side& side) {
       Port port(index, uri, job.ring_bytes, wait);
@@ -116,12 +111,21 @@ Sample sample_of(const Placement& placement, Test test, const Job& job, uint32_t
 
 }  // namespace
 
-Sample ringchan_sample(const Placement& placement, Test test, const Job& job, uint32_t wait) {
-  return sample_of<RingchanPort>(placement, test, job, wait);
+std::string fresh_uri(const std::string& backend) {
+  if (backend == "tcp") return conformance::unique_tcp_uri("127.0.0.1");
+  if (backend != "shm") throw std::runtime_error("there is no way yet to measure over " + backend);
+  uint64_t random[2];
+  if (getrandom(random, sizeof(random), 0) != sizeof(random)) throw std::runtime_error("getrandom failed");
+  return fmt::format("shm:ringchan-{:016x}{:016x}", random[0], random[1]);
 }
 
-Sample ringchan_batch_sample(const Placement& placement, const Job& job, uint32_t wait) {
-  return sample_of<RingchanBatchPort>(placement, Test::kStream, job, wait);
+Sample ringchan_sample(const Placement& placement, const std::string& backend, Test test, const Job& job,
+                       uint32_t wait) {
+  return sample_of<RingchanPort>(placement, backend, test, job, wait);
+}
+
+Sample ringchan_batch_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait) {
+  return sample_of<RingchanBatchPort>(placement, backend, Test::kStream, job, wait);
 }
 
 }  // namespace rcbench

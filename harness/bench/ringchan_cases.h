@@ -4,17 +4,24 @@
 
 #include <stdint.h>
 
+#include <string>
+
 #include "harness/bench/loops.h"
 #include "harness/bench/pair.h"
 #include "harness/bench/placement.h"
 
 namespace rcbench {
 
-// A test over a fresh `shm:` channel of a random name, rings of job.ring_bytes; `wait` is one of RC_WAIT_*.
-Sample ringchan_sample(const Placement& placement, Test test, const Job& job, uint32_t wait);
+// A test over a fresh channel of this backend ("shm" or "tcp", over this machine), rings of job.ring_bytes; `wait` is
+// one of RC_WAIT_*.
+Sample ringchan_sample(const Placement& placement, const std::string& backend, Test test, const Job& job,
+                       uint32_t wait);
 
 // A stream whose reader takes all that has arrived, up to 64 KiB a call, with rc_get_some.
-Sample ringchan_batch_sample(const Placement& placement, const Job& job, uint32_t wait);
+Sample ringchan_batch_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait);
+
+// Where two processes of this machine can meet over the backend, and nobody else does. Throws if there is no such one.
+std::string fresh_uri(const std::string& backend);
 
 }  // namespace rcbench
 

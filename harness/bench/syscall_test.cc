@@ -1,6 +1,7 @@
-// Round trips over a spinning channel make no system call: both processes run under ptrace, which stops at every one.
-// A waiting side looks about once a millisecond whether its peer still lives, so a few calls among thousands of round
-// trips are in order; what is shown is that hundreds of them on end make none at all.
+// Round trips over a spinning shm channel make no system call: both processes run under ptrace, which stops at every
+// one. A waiting side looks about once a millisecond whether its peer still lives, so a few calls among thousands of
+// round trips are in order; what is shown is that hundreds of them on end make none at all.
+// Over tcp a put is one send, and a get that finds its bytes in the socket one recv; in bursts there are fewer.
 #include <errno.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "capi/rc.h"
+#include "harness/conformance/tcp_uri.h"
 
 namespace {
 
@@ -33,11 +35,15 @@ struct Task {
   uint32_t batches;
   uint32_t trips;      // round trips of 8 B per batch
   bool calls_getppid;  // once per round trip, on one side: the counter's own test
+  bool tcp = false;
+  uint32_t burst = 0;  // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
 };
 
 // Which batch each side is in, counted from 1; 0 outside.
 struct Page {
   std::atomic<uint32_t> batch[2];
+  std::atomic<uint64_t>
+      turn;  // so many puts have been made: whoever gets finds its bytes, and need not wait in the call
 };
 
 struct Count {
@@ -63,6 +69,36 @@ bool round_trip(int index, rc_channel channel, uint64_t number) {
   if (index == 0 && rc_put(channel, &number, sizeof(number), RC_FOREVER, nullptr) != RC_OK) return false;
   if (rc_get(channel, &got, sizeof(got), RC_FOREVER, nullptr) != RC_OK || got != number) return false;
   return index == 0 || rc_put(channel, &number, sizeof(number), RC_FOREVER, nullptr) == RC_OK;
+}
+
+// A wait that makes no system call.
+void await_turn(const Page& page, uint64_t turn) {
+  while (page.turn.load() < turn) {
+  }
+}
+
+// The same round trip, or a burst one way, with the bytes in the socket before anybody asks for them.
+bool trip_in_turn(int index, rc_channel channel, const Task& task, Page& page, uint64_t number) {
+  uint64_t word = number, turns = task.burst == 0 ? 2 : 1;
+  uint64_t before = (number - 1) * turns;
+  if (index == 1) await_turn(page, before + 1);
+  for (uint32_t i = 0; i < std::max(task.burst, 1u); ++i) {
+    bool put = index == 0;
+    int32_t code = !put              ? rc_get(channel, &word, sizeof word, RC_FOREVER, nullptr)
+                   : task.burst == 0 ? rc_put(channel, &word, sizeof word, RC_FOREVER, nullptr)
+                                     : rc_put_more(channel, &word, sizeof word, RC_FOREVER, nullptr);
+    if (code != RC_OK || word != number) return false;
+  }
+  if (index == 0 && task.burst != 0 && rc_flush(channel) != RC_OK) return false;
+  if (index == 0) page.turn.store(before + 1);
+  if (task.burst != 0) return true;
+  if (index == 1) {
+    if (rc_put(channel, &word, sizeof word, RC_FOREVER, nullptr) != RC_OK) return false;
+    page.turn.store(before + 2);
+    return true;
+  }
+  await_turn(page, before + 2);
+  return rc_get(channel, &word, sizeof word, RC_FOREVER, nullptr) == RC_OK && word == number;
 }
 
 // Each side has its own processor: else the scheduler may leave both on one for seconds.
@@ -93,7 +129,10 @@ void pin_to_own_processor(int index) {
   for (uint32_t batch = 1; batch <= task.batches; ++batch) {
     page.batch[index].store(batch);
     for (uint32_t trip = 0; trip < task.trips; ++trip) {
-      if (!round_trip(index, channel, ++number)) _exit(4);
+      ++number;
+      bool good =
+          task.tcp ? trip_in_turn(index, channel, task, page, number - 1000) : round_trip(index, channel, number);
+      if (!good) _exit(4);
       if (task.calls_getppid && index == 0) syscall(SYS_getppid);
     }
     page.batch[index].store(0);
@@ -117,7 +156,8 @@ class Tracer {
       return count_;
     }
     page_ = new (at) Page();
-    std::string uri = fmt::format("shm:ringchan-syscall-{:016x}{:016x}", random[0], random[1]);
+    std::string uri = task_.tcp ? conformance::unique_tcp_uri("127.0.0.1")
+                                : fmt::format("shm:ringchan-syscall-{:016x}{:016x}", random[0], random[1]);
     for (int index = 0; index < 2; ++index) {
       pids_[index] = fork();
       if (pids_[index] == 0) run_side(index, uri, task_, *page_);
@@ -225,6 +265,33 @@ TEST(SystemCalls, TheCounterNoticesOneCallPerRoundTrip) {
   ASSERT_EQ(count.error, "");
   EXPECT_GE(*std::min_element(count.calls.begin(), count.calls.end()), task.trips) << described(task, count);
   EXPECT_EQ(count.by_number[SYS_getppid], uint64_t{task.batches} * task.trips);
+}
+
+TEST(SystemCalls, OverTcpAPutIsOneSendAndAGetOneReceive) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 50, 200, false, true, 0};
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  std::cout << described(task, count) << "\n";
+  // Two puts and two gets a round trip. The best batch: in another one a side may have found its bytes late.
+  EXPECT_LE(*std::min_element(count.calls.begin(), count.calls.end()), 4u * task.trips) << described(task, count);
+  uint64_t puts = 2 * uint64_t{task.batches} * task.trips;
+  uint64_t sends = count.by_number[SYS_sendto] + count.by_number[SYS_sendmsg];
+  EXPECT_LE(sends, puts);
+  EXPECT_GE(sends, puts * 9 / 10) << "every put is sent at once, else the counter does not count";
+}
+
+TEST(SystemCalls, OverTcpABurstIsLessThanOneCallEach) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 20, 20, false, true, 50};
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  std::cout << described(task, count) << "\n";
+  uint64_t puts = uint64_t{task.batches} * task.trips * task.burst;
+  EXPECT_LT(count.by_number[SYS_sendto] + count.by_number[SYS_sendmsg], puts / 4) << "of " << puts << " puts";
+  EXPECT_LT(count.by_number[SYS_recvfrom] + count.by_number[SYS_recvmsg], puts / 4) << "of " << puts << " gets";
 }
 
 TEST(SystemCalls, SleepingRoundTripsAreCounted) {

@@ -27,6 +27,7 @@ struct Backend {
   bool has_listener_descriptor = true;    // rc_listener_fd works
   bool has_operations = true;             // channels can have operations on regions
   bool regions = false;                   // both contexts have regions, so that channels have operations
+  uint32_t list_of = 0;                   // its URIs are lists of so many transports; `scheme` is the one taken
   uint32_t rings_per_end = 0;             // what an end of a channel takes of rc_config.rings_max
   bool knows_peer = false;                // rc_info tells the peer's process and user
   bool notices_death = false;             // with other_process: a killed peer is RC_E_PEER_DEAD

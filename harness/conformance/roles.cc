@@ -37,7 +37,7 @@ bool wait_step(rc_channel step) {
 }
 
 bool play(const std::string& name, Role& role) {
-  for (auto& roles : {ring_roles(), communicator_roles()}) {
+  for (auto& roles : {ring_roles(), remote_roles(), communicator_roles()}) {
     for (auto& [known, play] : roles) {
       if (known == name) return play(role);
     }

@@ -25,7 +25,8 @@ struct Role {
 using Play = bool (*)(Role& role);
 
 // Name and play of every role.
-std::vector<std::pair<std::string, Play>> ring_roles();          // scenarios A
+std::vector<std::pair<std::string, Play>> ring_roles();          // scenarios A1, A2 and A5
+std::vector<std::pair<std::string, Play>> remote_roles();        // scenarios A4 and A7
 std::vector<std::pair<std::string, Play>> communicator_roles();  // scenarios B
 
 bool play(const std::string& name, Role& role);

@@ -1,6 +1,6 @@
-// The acceptance scenarios A1, A2, A5 and B1 to B5, from one source: as threads over loop and as processes over shm and
-// tcp; in the rdma lane (RC_RDMA_ADDRESS is set), as processes over rdma.
-// The program plays the roles itself: scenarios --role NAME --uri URI --argument N.
+// The acceptance scenarios A1, A2, A4, A5, A7 and B1 to B5, from one source: as threads over loop and as processes over
+// shm and tcp; in the rdma lane (RC_RDMA_ADDRESS is set), as processes over rdma. The program plays the roles itself:
+// scenarios --role NAME --uri URI --argument N.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -153,6 +153,32 @@ TEST_P(Scenario, A2_Stress) {
   auto producer = start("a2_producer", at);
   expect("10000 bytes in order, 0 left in the ring\n", consumer);
   expect("", producer);
+}
+
+TEST_P(Scenario, A4_RemoteRing) {
+  std::string at = uri("ctos");
+  auto server = start("a4_server", at);
+  // Who comes to another name or port, or wants another ring, is told so, and is no client.
+  expect("RC_E_NO_LISTENER\n", start("a4_wrong", uri("other"), 1024));
+  expect("RC_E_SIZE\n", start("a4_wrong", at, 2048));
+  auto client = start("a4_client", at);
+  expect("256 bytes of 48\n256 bytes of 97\n256 bytes of 97\n", server);
+  expect("20 bytes of 48\n", client);
+}
+
+TEST_P(Scenario, A7_Remoting) {
+  int trips = 10000, rounds = 100;
+#ifdef RC_SANITIZED
+  trips = 1000, rounds = 2;
+#endif
+  if (GetParam().rfind("rdma", 0) == 0) trips = 1000, rounds = 2;  // its guest is emulated
+  std::string at = uri("remoting");
+  auto server = start("a7_server", at);
+  auto client = start("a7_client", at, static_cast<uint64_t>(rounds) * 100000 + static_cast<uint64_t>(trips));
+  expect(std::to_string(trips) + " round trips, " + std::to_string(trips / 20) + " late errors\n" +
+             std::to_string(rounds) + " rounds of 16777216 bytes each way\n",
+         client);
+  expect(std::to_string(trips + trips / 10 + rounds) + " requests served\n", server);
 }
 
 TEST_P(Scenario, A5_RingUnits) {

@@ -15,7 +15,7 @@ fail() {
 expect() { grep -Eq "$1" "$work/out" || fail "no line matches $1"; }
 
 "$demo" --help >"$work/out" || fail "--help failed"
-expect '^usage: demo \[FILE\]$'
+expect '^usage: demo \[--backend shm\|tcp\] \[FILE\]$'
 
 if "$demo" "$work/no-such-file" >"$work/out" 2>&1; then fail "a missing file was accepted"; fi
 expect 'no-such-file: No such file'
@@ -36,6 +36,15 @@ expect '^   \$ cc -std=c99 .*hello\.c libringchan\.a '
 expect '^   C client:   sent "hello from C", the server answered "hello from C\+\+"$'
 expect '^All four parts went well\.$'
 if grep -q $'\r' "$work/out"; then fail "a progress bar where there is no terminal"; fi
+
+"$demo" --backend tcp "$work/large" >"$work/out" 2>&1 || fail "it failed over tcp"
+expect '^1\. Five bytes .* tcp://127\.[0-9.]+:[0-9]+$'
+expect '^   received  20,000,003 bytes, CRC-32C [0-9a-f]{8}: equal$'
+expect 'round trip 8 B +p50 +[0-9]+ ns +[0-9]+ ns +bare TCP +[0-9.]+ x$'
+expect 'stream 1 MiB .*GB/s.* bare TCP +[0-9.]+ x$'
+expect '^All four parts went well\.$'
+if "$demo" --backend smoke >"$work/out" 2>&1; then fail "an unknown backend was accepted"; fi
+expect 'smoke'
 
 : >"$work/empty"
 "$demo" "$work/empty" >"$work/out" 2>&1 || fail "it failed on an empty file"

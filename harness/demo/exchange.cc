@@ -6,8 +6,8 @@
 
 namespace demo {
 
-bool exchange() {
-  std::string uri = random_uri("stoc");
+bool exchange(const std::string& backend) {
+  std::string uri = random_uri(backend, "stoc");
   printf("1. Five bytes from one process to another, %s\n", uri.c_str());
   return run_both(
       uri,

@@ -11,9 +11,9 @@
 namespace {
 
 constexpr const char* kHelp =
-    R"(usage: demo [FILE]
+    R"(usage: demo [--backend shm|tcp] [FILE]
 
-Shows ringchan at work between two processes over shared memory:
+Shows ringchan at work between two processes, over shared memory or over TCP:
   1. five bytes
   2. FILE, with its checksum compared at the other end; without FILE, a large file of this machine
   3. round-trip time and bandwidth, beside what the machine allows, measured in the same run
@@ -36,11 +36,15 @@ bool part(const std::function<bool()>& run) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string file;
+  std::string file, backend = "shm";
   for (int i = 1; i < argc; ++i) {
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       fputs(kHelp, stdout);
       return 0;
+    }
+    if (strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
+      backend = argv[++i];
+      continue;
     }
     if (argv[i][0] == '-' || !file.empty()) {
       fprintf(stderr, "demo: what is \"%s\"? See demo --help\n", argv[i]);
@@ -48,15 +52,19 @@ int main(int argc, char** argv) {
     }
     file = argv[i];
   }
+  if (backend != "shm" && backend != "tcp") {
+    fprintf(stderr, "demo: there is no backend \"%s\" here; it is shm or tcp\n", backend.c_str());
+    return 2;
+  }
   if (!file.empty() && access(file.c_str(), R_OK) != 0) {
     perror(("demo: " + file).c_str());
     return 2;
   }
   int failed = 0;
-  failed += part(demo::exchange) ? 0 : 1;
-  failed += part([&] { return demo::transfer(file); }) ? 0 : 1;
-  failed += part(demo::table) ? 0 : 1;
-  failed += part([&] { return demo::plain_c(argv[0]); }) ? 0 : 1;
+  failed += part([&] { return demo::exchange(backend); }) ? 0 : 1;
+  failed += part([&] { return demo::transfer(backend, file); }) ? 0 : 1;
+  failed += part([&] { return demo::table(backend); }) ? 0 : 1;
+  failed += part([&] { return demo::plain_c(backend, argv[0]); }) ? 0 : 1;
   if (failed == 0) {
     printf("All four parts went well.\n");
   } else {

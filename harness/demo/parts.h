@@ -1,4 +1,4 @@
-// The parts of the demo. Each prints what it does and returns whether all went well.
+// The parts of the demo, over a backend: "shm" or "tcp". Each prints what it does and returns whether all went well.
 #ifndef HARNESS_DEMO_PARTS_H_
 #define HARNESS_DEMO_PARTS_H_
 
@@ -9,16 +9,16 @@
 namespace demo {
 
 // Two processes, five bytes.
-bool exchange();
+bool exchange(const std::string& backend);
 
 // Two processes, a file, its checksum at both ends.
-bool transfer(const std::string& path);
+bool transfer(const std::string& backend, const std::string& path);
 
 // Round trips and bandwidth beside what the machine allows.
-bool table();
+bool table(const std::string& backend);
 
 // A C program built by cc against the archive, and a server in C++.
-bool plain_c(const std::string& program);
+bool plain_c(const std::string& backend, const std::string& program);
 
 // A large file of this machine, found within a second; "" if there is none.
 std::string find_large_file();

@@ -72,12 +72,12 @@ bool run(const Folder& folder, const std::string& command) {
 
 }  // namespace
 
-bool plain_c(const std::string& program) {
+bool plain_c(const std::string& backend, const std::string& program) {
   printf("4. A client in plain C, a server in C++\n");
   Folder folder(files_of(program));
   printf("   in %s:\n", folder.path().c_str());
   if (!run(folder, "cc -std=c99 -pedantic -Wall hello.c libringchan.a -pthread -o hello")) return false;
-  std::string uri = random_uri("c");
+  std::string uri = random_uri(backend, "c");
   pid_t server = in_child("server", [&] {
     serve_one(uri, [](rc_channel channel) {
       char text[100];

@@ -9,9 +9,12 @@
 
 #include <random>
 
+#include "harness/conformance/tcp_uri.h"
+
 namespace demo {
 
-std::string random_uri(const char* what) {
+std::string random_uri(const std::string& backend, const char* what) {
+  if (backend == "tcp") return conformance::unique_tcp_uri("127.0.0.1");
   std::random_device random;
   char text[100];
   snprintf(text, sizeof text, "shm:demo-%s-%08x%08x", what, random(), random());

@@ -21,8 +21,8 @@ inline void must(int32_t code, const char* call) {
   if (code != RC_OK) throw std::runtime_error(std::string(call) + ": " + rc_code_name(code) + ": " + rc_reason());
 }
 
-// A name that no other demo has.
-std::string random_uri(const char* what);
+// Where no other demo listens; `what` is part of a name, not of a port.
+std::string random_uri(const std::string& backend, const char* what);
 
 // Runs a body in a child; what it throws is printed and makes the exit status 1.
 pid_t in_child(const char* who, const std::function<void()>& body);

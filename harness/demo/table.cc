@@ -26,8 +26,10 @@ Lane limit(const char* name, Sample (*run)(const Placement&, const Job&), const 
   return {Lane::Role::kLimit, name, [=, &placement](const Job& job) { return run(placement, job); }, 0, {}, "", false};
 }
 
-Lane ours(Test test, const Placement& placement) {
-  auto run = [=, &placement](const Job& job) { return rcbench::ringchan_sample(placement, test, job, RC_WAIT_SPIN); };
+Lane ours(const std::string& backend, Test test, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) {
+    return rcbench::ringchan_sample(placement, backend, test, job, RC_WAIT_SPIN);
+  };
   return {Lane::Role::kOurs, "ringchan", run, 0, {}, "", false};
 }
 
@@ -56,19 +58,24 @@ bool show(Case c, const rcbench::Effort& effort, const char* unit, const char* w
 
 }  // namespace
 
-bool table() {
+bool table(const std::string& backend) {
   printf("3. How fast, and what the machine allows\n");
   rcbench::calibrate_clock();
   Placement placement = rcbench::choose_placement();
   printf("   %s\n", placement.note.c_str());
   printf("   %-23s %9s       %9s                       %s\n", "", "ringchan", "limit", "ratio");
   fflush(stdout);
+  bool tcp = backend == "tcp";
   Case round_trip = {"pingpong", 8, rcbench::pingpong_metrics(), {}};
-  round_trip.lanes = {limit("flag ping-pong", rcbench::flag_pingpong, placement), ours(Test::kPingPong, placement)};
+  round_trip.lanes = {tcp ? limit("bare TCP", rcbench::bare_tcp_pingpong, placement)
+                          : limit("flag ping-pong", rcbench::flag_pingpong, placement),
+                      ours(backend, Test::kPingPong, placement)};
   bool good = show(std::move(round_trip), {21, 0, 0.01}, "ns", "round trip 8 B");
   for (size_t bytes : {size_t{64} << 10, size_t{1} << 20}) {
     Case stream = {"stream", bytes, rcbench::stream_metrics(bytes), {}};
-    stream.lanes = {limit("memcpy", rcbench::private_memcpy, placement), ours(Test::kStream, placement)};
+    stream.lanes = {tcp ? limit("bare TCP", rcbench::bare_tcp_stream, placement)
+                        : limit("memcpy", rcbench::private_memcpy, placement),
+                    ours(backend, Test::kStream, placement)};
     good = show(std::move(stream), {5, 0, 0.05}, "GB/s", bytes < 1 << 20 ? "stream 64 KiB" : "stream 1 MiB") && good;
   }
   return good;

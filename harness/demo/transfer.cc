@@ -115,7 +115,7 @@ void read_ahead(const std::string& path) {
 
 }  // namespace
 
-bool transfer(const std::string& given) {
+bool transfer(const std::string& backend, const std::string& given) {
   std::string path = given.empty() ? find_large_file() : given;
   if (path.empty()) {
     printf("2. A file: there is none to be found under /usr; name one\n");
@@ -127,7 +127,7 @@ bool transfer(const std::string& given) {
          given.empty() ? " (the largest up to 1 GiB found under /usr)" : "");
   read_ahead(path);
   return run_both(
-      random_uri("file"), [](rc_channel channel) { receive_file(channel); },
+      random_uri(backend, "file"), [](rc_channel channel) { receive_file(channel); },
       [&](rc_channel channel) { send_file(channel, path); });
 }
 

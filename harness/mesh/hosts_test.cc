@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/local_addresses.h"
 #include "harness/mesh/members.h"
 
 namespace rc {
