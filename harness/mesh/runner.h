@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -23,6 +24,7 @@ struct Place {
   int64_t timeout_ns = 0;  // of rc_mesh_open
   uint32_t wait = RC_WAIT_ADAPTIVE;
   uint32_t channels_max = 16;
+  std::function<void()> first;  // what the member's thread does before anything else
 };
 
 class Runner {
@@ -31,6 +33,7 @@ class Runner {
     int32_t code;  // of rc_mesh_event
     rc_member_event what;
     std::string reason;
+    int64_t at_ns;  // when it was told
   };
 
   explicit Runner(const Place& place);
