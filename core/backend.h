@@ -161,8 +161,8 @@ struct Backend {
 
   // Control path, for who may not wait: one try at one listener. Begins it, or goes on with the one under way as far as
   // it goes now. While pursuit->fd says afterwards that it is under way, the result is kWouldBlock, or kPool if it is
-  // only a pool of the context that it waits for; it is to be pursued or abandoned. Else it is connect's. A backend
-  // whose attempts do not go on waits, until the deadline.
+  // only a pool of the context that it waits for; it is to be pursued when fd is ready, or abandoned. Else it is
+  // connect's. A backend whose attempts do not go on waits, until the deadline.
   size_t pursuit_bytes = sizeof(Pursuit);
   Code (*pursue)(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept = connect_at_once;
   void (*abandon)(Pursuit*) noexcept = abandon_nothing;

@@ -219,9 +219,10 @@ Code begin(const Uri& uri, TcpPursuit* a) noexcept {
   return code == kOk && error != 0 && error != EINPROGRESS ? judge_error(uri, error, true) : code;
 }
 
-Code ask_when_connected(const Uri& uri, const ChannelParams& params, TcpPursuit* a) noexcept {
+// fresh: else the socket has said that it has an answer.
+Code ask_when_connected(const Uri& uri, const ChannelParams& params, bool fresh, TcpPursuit* a) noexcept {
   int error = outcome_now(a->fd);
-  if (error == EINPROGRESS) return kWouldBlock;
+  if (error == EINPROGRESS && fresh) return kWouldBlock;
   if (error == 0 && is_own(a->fd)) error = ECONNREFUSED;
   Code code = error == 0 ? ask(a->fd, params) : judge_error(uri, error, true);
   a->asked = true;
@@ -235,8 +236,9 @@ Code tcp_pursue(Context& context, const Uri& uri, const ChannelParams& params, D
                 Link* l) noexcept {
   auto* a = static_cast<TcpPursuit*>(pursuit);
   TcpLink* link = tcp(l);
-  Code code = a->fd < 0 ? begin(uri, a) : kOk;
-  if (code == kOk && !a->asked) code = ask_when_connected(uri, params, a);
+  bool fresh = a->fd < 0;
+  Code code = fresh ? begin(uri, a) : kOk;
+  if (code == kOk && !a->asked) code = ask_when_connected(uri, params, fresh, a);
   if (code == kOk) code = receive_go(a->fd, &a->go, &a->got);
   if (code == kWouldBlock) return code;
   if (code == kOk) {

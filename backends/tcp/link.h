@@ -117,6 +117,9 @@ void close_link(TcpLink* link) noexcept;  // its descriptors; not the rings
 // Why the link is over, with its reason; kOk while it works.
 Code link_over(TcpLink* link) noexcept;
 void end_link(TcpLink* link, Code code, const char* text) noexcept;
+// The peer may hear us although we do not hear it or do not believe it, and take what we still send for life: a reset
+// tells it.
+void reset_connection(TcpLink* link) noexcept;
 // Hands to the socket what it takes. Under `sending`.
 void send_queued(TcpLink* link) noexcept;
 // Queues the credit that was held back. Under `sending`.

@@ -46,14 +46,6 @@ void give_up_sending(TcpLink* link) noexcept {
   shutdown(link->socket, SHUT_RDWR);
 }
 
-// The peer that we do not hear may hear us, and what we still send keeps it from noticing: a reset tells it at once.
-void reset(TcpLink* link) noexcept {
-  link->broken = true;
-  sockaddr none = {};
-  none.sa_family = AF_UNSPEC;
-  connect(link->socket, &none, sizeof none);  // tcp(7): ends the connection
-}
-
 // Something is under way that the peer's machine should have acknowledged. A peer that does not read is not silent: its
 // machine answers the probes of the closed window.
 bool waits_for_acknowledgement(const tcp_info& info) noexcept {
@@ -115,7 +107,7 @@ void check_silence(TcpLink* link, int64_t now) noexcept {
     if (link->silent_since_ns < heard) link->silent_since_ns = heard;
     if (now - link->silent_since_ns >= timeout_ns(link)) {
       end_link(link, kPeerDead, "the peer's machine did not answer within the time-out");
-      return reset(link);
+      return reset_connection(link);
     }
   }
   start_timer(link, now);
