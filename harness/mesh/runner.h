@@ -19,6 +19,7 @@ struct Place {
   std::string hosts;
   int64_t id = -1;  // -1: to be found
   std::string name = "mesh";
+  std::string token;  // empty: none
   uint32_t members = 0;
   bool partial = true;
   int64_t timeout_ns = 0;  // of rc_mesh_open
