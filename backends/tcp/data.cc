@@ -147,12 +147,6 @@ void end_link(TcpLink* link, Code code, const char* text) noexcept {
   kick(link, kPutSide);
 }
 
-void reset_connection(TcpLink* link) noexcept {
-  sockaddr none = {};
-  none.sa_family = AF_UNSPEC;
-  connect(link->socket, &none, sizeof none);  // which disconnects
-}
-
 // First the descriptor, then the note: so the one who finds the note also finds the descriptor readable.
 void kick(TcpLink* link, Side side) noexcept {
   uint64_t one = 1;
