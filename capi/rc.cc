@@ -294,7 +294,7 @@ uint64_t rc_attach_overhead(void) { return kRingOffset; }
 int32_t rc_channel_close(rc_channel channel) {
   Channel* c = Handles::channel(channel.id);
   if (c == nullptr) return Handles::refuse(channel.id, "channel");
-  return Handles::owner(channel.id)->close_channel(c, channel.id);
+  return Handles::owner(channel.id)->close_given_channel(c, channel.id);
 }
 
 // ----------------------------------------------------------------------------------------------------------------

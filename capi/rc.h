@@ -503,7 +503,8 @@ int32_t rc_channel_close(rc_channel channel);
 
 /* A mesh has a channel between any two members of a host list. The member with the lower id connects, the other one
  * accepts; nothing of it happens outside of rc_mesh_* calls. A member that is lost may come back: it is taken in again
- * while both it and this end are in rc_mesh_event (or rc_mesh_open), and has a new channel then. */
+ * by a few calls of rc_mesh_event at both ends, at whatever moments they are made, if there are less than five seconds
+ * between two of them (over loop and rdma: while both ends are in one), and has a new channel then. */
 
 /* Opens a mesh: listens at this member's address, connects, and waits until every member is there, in any start order.
  * Parameters: ctx; config - read during the call only; timeout_ns - nanoseconds; mesh - out. The context needs
@@ -521,19 +522,18 @@ int32_t rc_mesh_open(rc_ctx ctx, const rc_mesh_config* config, int64_t timeout_n
  * Parameters: mesh; id - of the member; channel - out. The channel stays the mesh's: it is closed by rc_mesh_close, and
  * when rc_mesh_event tells that the member has come again. rc_channel_close drops the connection; the members meet
  * again. Returns: RC_OK; RC_E_WOULD_BLOCK (the member is not there now); RC_E_INVALID (no such id); RC_E_HANDLE;
- * RC_E_FORKED. Blocks: no. Threads: any; rc_channel_close of a member's channel only while nobody is in rc_mesh_event.
- * Order: after rc_mesh_open. Since: 0.1. */
+ * RC_E_FORKED. Blocks: no. Threads: any. Order: after rc_mesh_open. Since: 0.1. */
 int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
 
 /* Tells of the next thing that happened to a member: connected, accepted, lost, each once, also those of rc_mesh_open.
  * Meanwhile members are accepted, and one that is missing is tried again from time to time.
  * Parameters: mesh; event - in: its size; out: the rest; timeout_ns - nanoseconds.
  * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG;
- * RC_E_BUSY (another thread is in it); RC_E_IDENTITY, or what else rc_connect says, with event->member: that member
- * cannot be connected to, told once while it stays so; RC_E_POOL and other failures of rc_accept: who wants to come in
- * has to wait. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a member
- * missing that this end connects to, 10 milliseconds at most even if timeout_ns is 0. Threads: one at a time; puts and
- * gets on the channels go on in others. Order: a loss comes before the return. Since: 0.1. */
+ * RC_E_BUSY (another thread is in it); RC_E_POOL and what else rc_accept fails with: who wants to come in has to wait;
+ * RC_E_IDENTITY, else as rc_connect and rc_accept, with event->member: that member cannot be connected to, told once
+ * while it stays so. The mesh goes on after each of them. Blocks: until something happened, or the deadline; over loop
+ * and rdma, with a member missing that this end connects to, 10 milliseconds longer. Threads: one at a time; puts and
+ * gets on the channels, and rc_channel_close, go on in others. Order: a loss comes before the return. Since: 0.1. */
 int32_t rc_mesh_event(rc_mesh mesh, rc_member_event* event, int64_t timeout_ns);
 
 /* Gives a descriptor that is readable when rc_mesh_event has something to do, for epoll and friends. Call rc_mesh_event

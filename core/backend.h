@@ -130,6 +130,18 @@ enum Place : uint32_t {
   kThisHost,  // its own URIs are SCHEME:NAME, for processes of one host: the name is HOST:PORT, HOST as a number
 };
 
+// An attempt to connect that goes on over several calls. A backend's own struct begins with this one; core has zeroed
+// it and set fd to -1 before the first of its attempts.
+struct Pursuit {
+  const Backend* ops;
+  int fd;        // becomes ready when the attempt can go on; -1: none is under way
+  short events;  // ready for what: POLLIN or POLLOUT
+};
+
+// For a backend whose attempts do not go on: its connect, and nothing that could be abandoned.
+Code connect_at_once(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept;
+void abandon_nothing(Pursuit*) noexcept;
+
 struct Backend {
   const char* scheme;
   size_t link_bytes;
@@ -163,6 +175,13 @@ struct Backend {
   void (*interrupt)(Link*) noexcept;   // wakes this end's own sleepers
 
   Place place = kNoPlace;
+  // Control path, for who may not wait: one try at one listener. Begins it, or goes on with the one under way as far as
+  // it goes now. While pursuit->fd says afterwards that it is under way, the result is kWouldBlock, or kPool if it is
+  // only a pool of the context that it waits for; it is to be pursued when fd is ready, or abandoned. Else it is
+  // connect's. A backend whose attempts do not go on waits, until the deadline.
+  size_t pursuit_bytes = sizeof(Pursuit);
+  Code (*pursue)(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept = connect_at_once;
+  void (*abandon)(Pursuit*) noexcept = abandon_nothing;
 };
 
 // The backends of this program, ended by null. Defined by backends/registry.cc, or by a test's own registry.

@@ -391,6 +391,28 @@ Code Context::connect(const char* text, const ChannelParams& params, int64_t tim
       id);
 }
 
+size_t Context::pursuit_stride() noexcept {
+  size_t most = sizeof(Pursuit);
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
+    most = (*b)->pursuit_bytes > most ? (*b)->pursuit_bytes : most;
+  return round_up(most, kPair);
+}
+
+Code Context::pursue(const char* text, const ChannelParams& params, int64_t timeout_ns, Pursuit* pursuit,
+                     uint64_t* id) noexcept {
+  Uri uri;
+  Code code = parse_for_backend(text, &uri, &pursuit->ops);
+  if (code != kOk) return code;
+  return open_channel(
+      params.wait,
+      [&](Link* link) noexcept {
+        link->ops = pursuit->ops;
+        memcpy(link->uri, uri.text, sizeof link->uri);
+        return pursuit->ops->pursue(*this, uri, params, Deadline::after(timeout_ns), pursuit, link);
+      },
+      id);
+}
+
 Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
   return open_channel(
       sizeof(AttachedLink), params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
@@ -438,6 +460,14 @@ Code Context::close_channel(Channel* channel, uint64_t id) noexcept {
 
 // ----------------------------------------------------------------------------------------------------------------
 // meshes
+
+Code Context::close_given_channel(Channel* channel, uint64_t id) noexcept {
+  for (uint32_t i = 0; i < limits_.meshes_max; ++i) {
+    if (meshes_[i].handle.load(std::memory_order_acquire) != 0 && meshes_[i].keeps(id))
+      return meshes_[i].close_channel(channel, id);
+  }
+  return close_channel(channel, id);
+}
 
 Mesh* Context::mesh(uint32_t slot) noexcept { return &meshes_[slot]; }
 

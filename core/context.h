@@ -98,7 +98,16 @@ class Context {
   Code connect(const char* uri, const ChannelParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
   Code attach(const AttachParams& params, uint64_t* id) noexcept;
   Code connect_self(uint32_t wait, uint64_t* id) noexcept;
+  // Begins to connect, or goes on with it: see Backend::pursue. kOk: *id is the channel's.
+  Code pursue(const char* uri, const ChannelParams& params, int64_t timeout_ns, Pursuit* pursuit,
+              uint64_t* id) noexcept;
+  void abandon(Pursuit* pursuit) noexcept {
+    if (pursuit->fd >= 0) pursuit->ops->abandon(pursuit);
+  }
+  static size_t pursuit_stride() noexcept;
   Code close_channel(Channel* channel, uint64_t id) noexcept;
+  // The same, for a channel that a mesh may be looking after.
+  Code close_given_channel(Channel* channel, uint64_t id) noexcept;
   Code open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
   Code close_mesh(Mesh* mesh, uint64_t id) noexcept;
 

@@ -87,6 +87,7 @@ Code complain(const HostList& list, uint32_t line, const char* format, ...) noex
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  for (char* c = text; *c != '\0'; ++c) *c = *c < ' ' || *c > '~' ? '?' : *c;  // it ends up on terminals
   return fail(kHosts, "%s, line %u: %s", list.source, line, text);
 }
 

@@ -29,6 +29,8 @@ void Mesh::carve(Arena& arena, uint32_t members_max) noexcept {
   list_.hosts = static_cast<Host*>(arena.carve(members_max * sizeof(Host), alignof(Host)));
   list_.room = members_max;
   members_ = static_cast<Member*>(arena.carve(members_max * sizeof(Member), alignof(Member)));
+  pursuit_stride_ = Context::pursuit_stride();
+  pursuits_ = static_cast<uint8_t*>(arena.carve(members_max * pursuit_stride_, kPair));
 }
 
 Code Mesh::read_list(const MeshParams& params) noexcept {
@@ -106,9 +108,13 @@ Code Mesh::open(Context* context, const MeshParams& params, int64_t timeout_ns) 
   list_.count = 0;
   epoll_fd_ = timer_fd_ = -1;
   descriptor_given_ = crowded_ = false;
-  turn_ = 0;
+  turn_ = connect_turn_ = 0;
   closing_.store(false, std::memory_order_relaxed);
-  for (uint32_t i = 0; i < list_.room; ++i) new (&members_[i]) Member;
+  for (uint32_t i = 0; i < list_.room; ++i) {
+    new (&members_[i]) Member;
+    memset(static_cast<void*>(pursuit_at(i)), 0, pursuit_stride_);
+    pursuit_at(i)->fd = -1;
+  }
   memcpy(self_.name, params.name, sizeof self_.name);
   Code code = read_list(params);
   self_.members = list_.count;
@@ -129,6 +135,7 @@ void Mesh::evict() noexcept {
 void Mesh::close() noexcept {
   if (Listener* l = listener_ != 0 ? Handles::listener(listener_) : nullptr) context_->close_listener(l, listener_);
   for (uint32_t i = 0; i < list_.count; ++i) {
+    context_->abandon(pursuit_at(i));
     drop(members_[i].next);
     drop(members_[i].channel.exchange(0, std::memory_order_acq_rel));
   }
@@ -169,7 +176,7 @@ Code Mesh::missing() noexcept {
       snprintf(who + used, sizeof who - used, "%s %u (did not connect)", count == 1 ? "" : ",", i);
     } else {
       snprintf(who + used, sizeof who - used, "%s %u (%.80s: %s)", count == 1 ? "" : ",", i, list_.hosts[i].uri,
-               code_name(m.trouble));
+               code_name(m.trouble != kOk ? m.trouble : kTimeout));
     }
   }
   return fail(kTimeout, "%u of %u members are missing at the deadline:%s", count, list_.count, who);
@@ -241,9 +248,12 @@ Code Mesh::tell_trouble(MemberEvent* event) noexcept {
 Code Mesh::next_event(int64_t timeout_ns, MemberEvent* event) noexcept {
   Deadline deadline = Deadline::after(timeout_ns);
   Code code = kOk;
+  pthread_mutex_lock(&looking_);
   for (;;) {
-    if (closing_.load(std::memory_order_seq_cst))
-      return fail_plain(kClosing, "the mesh is being closed by another thread");
+    if (closing_.load(std::memory_order_seq_cst)) {
+      code = fail_plain(kClosing, "the mesh is being closed by another thread");
+      break;
+    }
     if (tell(event)) break;
     code = meet(deadline);
     if (code == kOk) code = tell_trouble(event);
@@ -252,9 +262,12 @@ Code Mesh::next_event(int64_t timeout_ns, MemberEvent* event) noexcept {
       code = fail_plain(kWouldBlock, "nothing has happened in the mesh");
       break;
     }
+    pthread_mutex_unlock(&looking_);
     code = wait(deadline);
+    pthread_mutex_lock(&looking_);
     if (code != kOk) break;
   }
+  pthread_mutex_unlock(&looking_);
   if (descriptor_given_) set_timer(next_due_ns());
   return code;
 }
@@ -268,6 +281,21 @@ Code Mesh::channel_of(uint32_t member, uint64_t* channel) noexcept {
     return fail(kWouldBlock, "member %u is not connected now; rc_mesh_event tells when it is", member);
   *channel = id;
   return kOk;
+}
+
+bool Mesh::keeps(uint64_t channel) const noexcept {
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    if (members_[i].channel.load(std::memory_order_relaxed) == channel) return true;
+  }
+  return false;
+}
+
+Code Mesh::close_channel(Channel* channel, uint64_t id) noexcept {
+  pthread_mutex_lock(&looking_);
+  Code code = context_->close_channel(channel, id);
+  pthread_mutex_unlock(&looking_);
+  set_timer(1);  // who waits inside is to look
+  return code;
 }
 
 uint32_t Mesh::present() const noexcept {
@@ -289,7 +317,9 @@ int64_t Mesh::next_due_ns() const noexcept {
     const Member& m = members_[i];
     if (i == self_.id) continue;
     if (m.next != 0) return now_ns() + kCrowdedNs;  // its confirmation comes next
-    if (connects_to(i) && waits_for(m) && m.due_ns < due) due = m.due_ns;
+    if (!connects_to(i) || !waits_for(m)) continue;
+    int64_t at = pursuit_at(i)->fd >= 0 ? m.until_ns : m.due_ns;
+    if (at < due) due = at;
   }
   return due;
 }

@@ -4,6 +4,7 @@
 #ifndef CORE_MESH_H_
 #define CORE_MESH_H_
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include <atomic>
@@ -16,6 +17,7 @@
 
 namespace rc {
 
+class Channel;
 class Context;
 
 // What a mesh is made with; checked, except for the list.
@@ -57,6 +59,9 @@ class Mesh {
 
   // --- any thread ---
   Code channel_of(uint32_t member, uint64_t* channel) noexcept;
+  bool keeps(uint64_t channel) const noexcept;
+  // For a caller who has been given it: not while the thread inside looks at it.
+  Code close_channel(Channel* channel, uint64_t id) noexcept;
   uint32_t own_id() const noexcept { return self_.id; }
   uint32_t members() const noexcept { return list_.count; }
   uint32_t present() const noexcept;  // members that can be sent to, this one included
@@ -79,7 +84,8 @@ class Mesh {
     bool next_accepted = false;
     bool next_confirmed = false;
     int64_t next_until_ns = 0;
-    // Of the connecting one of the two.
+    // Of the connecting one of the two; see pursuit_at.
+    int64_t until_ns = 0;
     uint32_t retries = 0;
     uint32_t told_retries = 0;
     int64_t due_ns = 0;
@@ -108,14 +114,20 @@ class Mesh {
   // The member with the lower id connects (M1).
   bool connects_to(uint32_t other) const noexcept { return self_.id < other; }
   static Code judge(const void* mesh, const char* identity) noexcept;
-  // One round: takes in who has come, notices who has gone, makes at most one attempt to connect.
+  // One round: takes in who has come, notices who has gone, goes on with what connects.
   Code meet(Deadline deadline) noexcept;
   Code accept_waiting() noexcept;
   void take_confirmations(int64_t now) noexcept;
   void look_after_members() noexcept;
   Code look_at(uint64_t channel) noexcept;
-  Code connect_one(Deadline deadline) noexcept;
-  Code attempt(uint32_t id, int64_t timeout_ns, uint64_t* channel) noexcept;
+  Pursuit* pursuit_at(uint32_t id) const noexcept {
+    return reinterpret_cast<Pursuit*>(pursuits_ + id * pursuit_stride_);
+  }
+  Code connect_due(Deadline deadline) noexcept;
+  bool may_go_on(uint32_t id, int64_t now) const noexcept;
+  Code pursue(uint32_t id, Deadline deadline) noexcept;
+  Code greet(uint32_t id, uint64_t channel) noexcept;
+  bool somebody_comes() const noexcept;
   void replace_next(Member& member, uint64_t channel) noexcept;
   void install_next(Member& member) noexcept;
   void watch(uint64_t channel) noexcept;
@@ -128,6 +140,8 @@ class Mesh {
   Context* context_ = nullptr;
   HostList list_ = {};
   Member* members_ = nullptr;
+  uint8_t* pursuits_ = nullptr;  // one for each member
+  size_t pursuit_stride_ = 0;
   MeshIdentity self_ = {};
   ChannelParams params_ = {};
   uint64_t listener_ = 0;
@@ -136,8 +150,11 @@ class Mesh {
   int epoll_fd_ = -1;  // the listener, what tells of a member's end, and timer_fd_
   int timer_fd_ = -1;  // the next moment when something is due, for those who wait outside
   bool descriptor_given_ = false;
-  bool crowded_ = false;  // somebody waits at the listener for whom there is no channel yet
-  uint32_t turn_ = 0;     // who is looked at first
+  bool crowded_ = false;       // somebody wants to come for whom there is no channel yet
+  uint32_t turn_ = 0;          // who is looked at first
+  uint32_t connect_turn_ = 0;  // who is connected to first
+  // Held by the thread inside except while it waits, and by who closes a member's channel.
+  pthread_mutex_t looking_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
 }  // namespace rc

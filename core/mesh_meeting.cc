@@ -12,9 +12,14 @@ namespace rc {
 namespace {
 
 constexpr int64_t kMs = 1000 * 1000;
-// An attempt to connect lasts so long, the pause between two so long: both double while they are in vain.
+// An attempt to connect is given up when it has not come on for so long.
+constexpr int64_t kAttemptNs = 5000 * kMs;
+// Where attempts do not go on over several calls, one lasts so long, which doubles while they are in vain.
 constexpr int64_t kPatienceMinNs = 10 * kMs;
 constexpr int64_t kPatienceMaxNs = 100 * kMs;
+// So long a round may keep the caller with attempts.
+constexpr int64_t kRoundNs = 10 * kMs;
+// The pause between two attempts doubles, too.
 constexpr int64_t kPauseMinNs = 5 * kMs;
 constexpr int64_t kPauseMaxNs = 200 * kMs;
 constexpr int64_t kConfirmNs = 5000 * kMs;
@@ -37,7 +42,7 @@ bool may_pass(Code code) noexcept {
 
 // POLLHUP and POLLERR are told unasked.
 bool polls(int fd, int wanted) noexcept {
-  pollfd p = {fd, static_cast<short>(wanted & POLLIN), 0};
+  pollfd p = {fd, static_cast<short>(wanted & (POLLIN | POLLOUT)), 0};
   return fd >= 0 && ::poll(&p, 1, 0) > 0 && (p.revents & wanted) != 0;
 }
 
@@ -118,12 +123,18 @@ void Mesh::install_next(Member& m) noexcept {
 
 // ----------------------------------------------------------------------------------------------------------- accepting
 
+bool Mesh::somebody_comes() const noexcept {
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    if (members_[i].next != 0) return true;
+  }
+  return false;
+}
+
 // Of several connections of one member the newest counts: it has given up the others (M3).
 Code Mesh::accept_waiting() noexcept {
   crowded_ = false;
   Listener* listener = Handles::listener(listener_);
-  bool pending = false;
-  for (uint32_t i = 0; i < list_.count; ++i) pending |= members_[i].next != 0;
+  bool pending = somebody_comes();
   for (uint32_t i = 0; i < list_.count; ++i) {
     if (listener->point->fd >= 0 && !polls(listener->point->fd, POLLIN)) return kOk;
     uint64_t id = 0;
@@ -204,40 +215,60 @@ void Mesh::look_after_members() noexcept {
 // -----------------------------------------------------------------------------------------------------------
 // connecting
 
-Code Mesh::attempt(uint32_t id, int64_t timeout_ns, uint64_t* channel) noexcept {
-  Member& m = members_[id];
-  m.answered[0] = '\0';
-  Code code = context_->connect(list_.hosts[id].uri, params_, timeout_ns, channel);
-  if (code != kOk) return code;
-  Channel* c = Handles::channel(*channel);
+// Looks who has answered, and confirms.
+Code Mesh::greet(uint32_t id, uint64_t channel) noexcept {
+  Channel* c = Handles::channel(channel);
   MeshIdentity who;
   const char* answered = c->link()->identity;
+  Code code = kIdentity;
   if (who.read(answered) && who.same_mesh(self_) && who.id == id) {
-    code = send_confirmation(c, *channel);
+    code = send_confirmation(c, channel);
   } else {
+    Member& m = members_[id];
     snprintf(m.answered, sizeof m.answered, "%s", answered[0] != '\0' ? answered : "(no name)");
-    code = kIdentity;
   }
-  if (code != kOk) drop(*channel);
+  if (code != kOk) drop(channel);
   return code;
 }
 
-// At most one attempt, at whoever is due first.
-Code Mesh::connect_one(Deadline deadline) noexcept {
-  int64_t now = now_ns();
-  uint32_t first = list_.count;
-  for (uint32_t i = self_.id + 1; i < list_.count; ++i) {
-    const Member& m = members_[i];
-    if (waits_for(m) && m.due_ns <= now && (first == list_.count || m.due_ns < members_[first].due_ns)) first = i;
-  }
-  if (first == list_.count) return kOk;
-  Member& m = members_[first];
-  if (m.patience_ns == 0) m.patience_ns = kPatienceMinNs;
-  int64_t left = deadline.left(now);
-  int64_t timeout_ns = left < kPatienceMinNs ? kPatienceMinNs : left < m.patience_ns ? left : m.patience_ns;
+bool Mesh::may_go_on(uint32_t id, int64_t now) const noexcept {
+  const Member& m = members_[id];
+  const Pursuit* a = pursuit_at(id);
+  if (a->fd < 0) return m.due_ns <= now;
+  return m.until_ns <= now || polls(a->fd, a->events | POLLERR | POLLHUP);
+}
+
+// Begins an attempt, goes on with the one under way, or gives it up. Its descriptor is the mesh's only in between: then
+// it becomes the channel's, or is closed.
+Code Mesh::pursue(uint32_t id, Deadline deadline) noexcept {
+  Member& m = members_[id];
+  Pursuit* a = pursuit_at(id);
+  Code code = kTimeout;
   uint64_t channel = 0;
-  Code code = attempt(first, timeout_ns, &channel);
+  if (a->fd >= 0) epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, a->fd, nullptr);
+  if (a->fd >= 0 && !polls(a->fd, a->events | POLLERR | POLLHUP)) {
+    context_->abandon(a);
+  } else {
+    if (m.patience_ns == 0) m.patience_ns = kPatienceMinNs;
+    int64_t left = deadline.left(now_ns());
+    int64_t timeout_ns = left < kPatienceMinNs ? kPatienceMinNs : left < m.patience_ns ? left : m.patience_ns;
+    m.answered[0] = '\0';
+    code = context_->pursue(list_.hosts[id].uri, params_, timeout_ns, a, &channel);
+  }
   if (code == kStopped) return code;
+  if (a->fd >= 0) {
+    epoll_event event = {};
+    event.events = a->events == POLLOUT ? EPOLLOUT : EPOLLIN;
+    epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, a->fd, &event);
+    m.until_ns = now_ns() + kAttemptNs;
+  }
+  if (code == kPool && (a->fd >= 0 || somebody_comes())) {  // who comes will leave a channel
+    crowded_ = true;
+    if (a->fd < 0) m.due_ns = now_ns() + kPauseMinNs;
+    return kOk;
+  }
+  if (a->fd >= 0) return kOk;
+  if (code == kOk) code = greet(id, channel);
   if (code == kOk) {
     replace_next(m, channel);
     m.next_accepted = false;
@@ -255,12 +286,29 @@ Code Mesh::connect_one(Deadline deadline) noexcept {
   return kOk;
 }
 
+// Everybody whose attempt is due or can go on, in turn. Ends early when there is trouble to tell: its reason is the
+// last one.
+Code Mesh::connect_due(Deadline deadline) noexcept {
+  int64_t begun = now_ns();
+  uint32_t first = connect_turn_;
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    uint32_t id = (first + i) % list_.count;
+    const Member& m = members_[id];
+    if (!connects_to(id) || !waits_for(m) || !may_go_on(id, begun)) continue;
+    connect_turn_ = id + 1;
+    Code code = pursue(id, deadline);
+    if (code != kOk) return code;
+    if ((m.trouble != kOk && !m.trouble_told) || now_ns() - begun >= kRoundNs) break;
+  }
+  return kOk;
+}
+
 Code Mesh::meet(Deadline deadline) noexcept {
   look_after_members();  // first: the channels of the dead make room
   Code code = accept_waiting();
   if (code != kOk) return code;
   take_confirmations(now_ns());
-  return connect_one(deadline);
+  return connect_due(deadline);
 }
 
 }  // namespace rc

@@ -26,6 +26,13 @@ struct HalfOpen {
 
 inline constexpr int kHalfOpenMax = 16;
 
+// A client's half of the handshake, which may go on over several calls.
+struct ShmPursuit : Pursuit {
+  int put_fd;     // the second socket
+  bool accepted;  // our segment has been sent
+  Link agreed;    // its rings, both segments, who listens
+};
+
 struct ShmPoint : ListenPoint {
   Address address;
   int listen_fd;
@@ -37,6 +44,9 @@ void shm_interrupt_accept(ListenPoint* point) noexcept;
 void shm_unlisten(Context& context, ListenPoint* point) noexcept;
 Code shm_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
 Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Link* link) noexcept;
+Code shm_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
+                Link* link) noexcept;
+void shm_abandon(Pursuit* pursuit) noexcept;
 void shm_close(Context& context, Link* link) noexcept;
 
 // Who is at the other end, as the kernel tells.

@@ -127,6 +127,12 @@ void close_link(TcpLink* link) noexcept {
   pthread_mutex_destroy(&link->sending);
 }
 
+void reset_connection(TcpLink* link) noexcept {
+  sockaddr none = {};
+  none.sa_family = AF_UNSPEC;
+  connect(link->socket, &none, sizeof none);  // which disconnects
+}
+
 void tcp_close(Context& context, Link* l) noexcept {
   TcpLink* link = tcp(l);
   if (link->status.load(std::memory_order_relaxed) == kOk) linger(link);

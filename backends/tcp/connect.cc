@@ -1,6 +1,7 @@
 // The client's half of the handshake.
 //   client: ask    listener: go, or a refusal
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,17 +41,23 @@ int outcome_now(int socket) noexcept {
   return getpeername(socket, &there.sa, &there.bytes) == 0 ? 0 : EINPROGRESS;
 }
 
+// Begins an attempt at one address. *error: what the system answered; EINPROGRESS: nothing yet. *fd stays -1 if there
+// is no socket of that kind.
+Code begin_dial(const TcpAddress& address, int* fd, int* error) noexcept {
+  *fd = new_tcp_socket(address);
+  if (*fd < 0 && errno != EAFNOSUPPORT) return fail_errno(kSystem, "socket for a connection", errno);
+  *error = ENETUNREACH;  // a machine without IPv6
+  if (*fd >= 0) *error = connect(*fd, &address.sa, address.bytes) == 0 ? 0 : errno;
+  if (*error == EINTR) *error = EINPROGRESS;
+  return kOk;
+}
+
 // One attempt at one address. *error: what the system answered; 0: connected; EINPROGRESS: nothing until the deadline.
 Code dial_one(Context& context, const TcpAddress& address, Deadline deadline, int* fd, int* error) noexcept {
-  int s = new_tcp_socket(address);
-  if (s < 0 && errno == EAFNOSUPPORT) {
-    *error = ENETUNREACH;  // a machine without IPv6
-    return kOk;
-  }
-  if (s < 0) return fail_errno(kSystem, "socket for a connection", errno);
-  *error = connect(s, &address.sa, address.bytes) == 0 ? 0 : errno;
-  Code code = kOk;
-  if (*error == EINPROGRESS || *error == EINTR) {
+  int s = -1;
+  Code code = begin_dial(address, &s, error);
+  if (s < 0) return code;
+  if (*error == EINPROGRESS) {
     code = wait_writable(s, context.stop_fd(), deadline);
     if (code == kTimeout) code = kOk;
     if (code == kOk) *error = outcome_now(s);
@@ -115,11 +122,16 @@ Code dial(Context& context, const Uri& uri, const TcpAddresses& addresses, Deadl
   }
 }
 
+// kWouldBlock: the listener has not said all yet.
+Code receive_go(int fd, Hello* go, uint32_t* got) noexcept {
+  Code code = *got != sizeof *go ? receive_hello(fd, go, got) : kOk;
+  return code == kOk ? check_hello(*go, *got, Hello::kGo) : code;
+}
+
 Code await_go(Context& context, int fd, Deadline deadline, Hello* go) noexcept {
   uint32_t got = 0;
   for (;;) {
-    Code code = receive_hello(fd, go, &got);
-    if (code == kOk) return check_hello(*go, got, Hello::kGo);
+    Code code = receive_go(fd, go, &got);
     if (code != kWouldBlock) return code;
     code = wait_readable(fd, context.stop_fd(), deadline);
     if (code == kTimeout) return fail_plain(kTimeout, "somebody listens there but did not accept before the deadline");
@@ -127,14 +139,16 @@ Code await_go(Context& context, int fd, Deadline deadline, Hello* go) noexcept {
   }
 }
 
-Code shake_hands(Context& context, const ChannelParams& params, const TcpOptions& options, Deadline deadline, int fd,
-                 TcpLink* link) noexcept {
+Code ask(int fd, const ChannelParams& params) noexcept {
   Code code = send_hello(fd, make_hello(Hello::kAsk, params, params.ring_bytes));
   if (code != kOk && code != kPeerDead) return code;  // a listener that went away at once may have said why
   RC_STEP("connect: asked");
-  Hello go = {};
-  code = await_go(context, fd, deadline, &go);
-  if (code != kOk) return code;
+  return kOk;
+}
+
+// Makes the link that the listener has agreed to. On failure the socket stays the caller's.
+Code make_link(const Hello& go, const ChannelParams& params, const TcpOptions& options, int fd,
+               TcpLink* link) noexcept {
   if (go.ring_bytes == 0 || go.ring_bytes > params.ring_bytes_max ||
       (params.ring_bytes != 0 && go.ring_bytes != params.ring_bytes)) {
     return fail(kSize, "the listener offers a ring of %llu bytes; this end wants %llu and its context allows %llu",
@@ -142,11 +156,19 @@ Code shake_hands(Context& context, const ChannelParams& params, const TcpOptions
                 static_cast<unsigned long long>(params.ring_bytes_max));
   }
   RC_STEP("connect: let in");
-  code = open_link(link, fd, options, go.ring_bytes);
+  Code code = open_link(link, fd, options, go.ring_bytes);
   if (code != kOk) return code;
   agree_on_ops(go, params, link);
   memcpy(link->identity, go.identity, sizeof link->identity);
   return kOk;
+}
+
+Code shake_hands(Context& context, const ChannelParams& params, const TcpOptions& options, Deadline deadline, int fd,
+                 TcpLink* link) noexcept {
+  Hello go = {};
+  Code code = ask(fd, params);
+  if (code == kOk) code = await_go(context, fd, deadline, &go);
+  return code == kOk ? make_link(go, params, options, fd, link) : code;
 }
 
 // Until a listener lets us in. A listener that closed with us in its backlog: another one may come. A crowd at the
@@ -173,14 +195,77 @@ Code find_listener(Context& context, const Uri& uri, const TcpTarget& target, co
   }
 }
 
+Code read_client_target(const Uri& uri, TcpTarget* target) noexcept {
+  Code code = read_target(uri, target);
+  if (code != kOk || target->port != 0) return code;
+  return fail(kUri, "URI \"%s\": port 0 is for listeners; a client names the port that the listener got", uri.text);
+}
+
+// ------------------------------------------------------------------------------------------------- in several calls
+
+// Of several addresses each attempt tries the next one.
+Code begin(const Uri& uri, TcpPursuit* a) noexcept {
+  TcpTarget target;
+  TcpAddresses addresses;
+  Code code = read_client_target(uri, &target);
+  if (code == kOk) code = resolve(uri, target, &addresses);
+  if (code != kOk) return code;
+  a->options = target.options;
+  a->asked = false;
+  a->events = POLLOUT;
+  a->got = 0;
+  memset(&a->go, 0, sizeof a->go);
+  int error = 0;
+  code = begin_dial(addresses.at[a->turn++ % static_cast<uint32_t>(addresses.count)], &a->fd, &error);
+  return code == kOk && error != 0 && error != EINPROGRESS ? judge_error(uri, error, true) : code;
+}
+
+// fresh: else the socket has said that it has an answer.
+Code ask_when_connected(const Uri& uri, const ChannelParams& params, bool fresh, TcpPursuit* a) noexcept {
+  int error = outcome_now(a->fd);
+  if (error == EINPROGRESS && fresh) return kWouldBlock;
+  if (error == 0 && is_own(a->fd)) error = ECONNREFUSED;
+  Code code = error == 0 ? ask(a->fd, params) : judge_error(uri, error, true);
+  a->asked = true;
+  a->events = POLLIN;
+  return code;
+}
+
 }  // namespace
+
+Code tcp_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline, Pursuit* pursuit,
+                Link* l) noexcept {
+  auto* a = static_cast<TcpPursuit*>(pursuit);
+  TcpLink* link = tcp(l);
+  bool fresh = a->fd < 0;
+  Code code = fresh ? begin(uri, a) : kOk;
+  if (code == kOk && !a->asked) code = ask_when_connected(uri, params, fresh, a);
+  if (code == kOk) code = receive_go(a->fd, &a->go, &a->got);
+  if (code == kWouldBlock) return code;
+  if (code == kOk) {
+    code = take_rings(context, link);
+    if (code != kOk) return code;  // some may come free while the answer waits here
+    code = make_link(a->go, params, a->options, a->fd, link);
+    if (code != kOk) give_rings(context, link);
+  }
+  if (code != kOk) {
+    tcp_abandon(a);
+    return code;
+  }
+  a->fd = -1;
+  RC_STEP("connect: done");
+  return kOk;
+}
+
+void tcp_abandon(Pursuit* a) noexcept {
+  if (a->fd >= 0) close(a->fd);
+  a->fd = -1;
+}
 
 Code tcp_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Link* l) noexcept {
   TcpLink* link = tcp(l);
   TcpTarget target;
-  Code code = read_target(uri, &target);
-  if (code == kOk && target.port == 0)
-    code = fail(kUri, "URI \"%s\": port 0 is for listeners; a client names the port that the listener got", uri.text);
+  Code code = read_client_target(uri, &target);
   if (code == kOk) code = take_rings(context, link);
   if (code != kOk) return code;
   code = find_listener(context, uri, target, params, deadline, link);

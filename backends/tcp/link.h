@@ -81,6 +81,15 @@ struct TcpHalfOpen {
 
 inline constexpr int kTcpHalfOpenMax = 16;
 
+// An attempt that goes on over several calls: first the connection, then the listener's answer.
+struct TcpPursuit : Pursuit {
+  uint32_t turn;  // which of several addresses of a name
+  bool asked;
+  uint32_t got;  // bytes of `go`
+  Hello go;
+  TcpOptions options;
+};
+
 struct TcpPoint : ListenPoint {
   int listen_fd;
   TcpOptions options;
@@ -93,6 +102,9 @@ void tcp_interrupt_accept(ListenPoint* point) noexcept;
 void tcp_unlisten(Context& context, ListenPoint* point) noexcept;
 Code tcp_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
 Code tcp_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Link* link) noexcept;
+Code tcp_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
+                Link* link) noexcept;
+void tcp_abandon(Pursuit* pursuit) noexcept;
 void tcp_close(Context& context, Link* link) noexcept;
 // The rings of an end: kPool if there are not two.
 Code take_rings(Context& context, TcpLink* link) noexcept;
@@ -105,6 +117,9 @@ void close_link(TcpLink* link) noexcept;  // its descriptors; not the rings
 // Why the link is over, with its reason; kOk while it works.
 Code link_over(TcpLink* link) noexcept;
 void end_link(TcpLink* link, Code code, const char* text) noexcept;
+// The peer may hear us although we do not hear it or do not believe it, and take what we still send for life: a reset
+// tells it.
+void reset_connection(TcpLink* link) noexcept;
 // Hands to the socket what it takes. Under `sending`.
 void send_queued(TcpLink* link) noexcept;
 // Queues the credit that was held back. Under `sending`.

@@ -35,6 +35,7 @@ enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide,
 
 bool corrupt(TcpLink* link, const char* text) noexcept {
   end_link(link, kCorrupt, text);
+  reset_connection(link);
   return false;
 }
 
@@ -168,6 +169,7 @@ bool receive_once(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) return false;
   if (n <= 0) {
     end_link(link, kPeerDead, "the peer died or dropped the connection without closing; reconnect");
+    if (n < 0) reset_connection(link);
     return false;
   }
   size_t got = static_cast<size_t>(n);

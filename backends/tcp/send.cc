@@ -121,7 +121,7 @@ void check_silence(TcpLink* link, int64_t now) noexcept {
     if (link->silent_since_ns < heard) link->silent_since_ns = heard;
     if (now - link->silent_since_ns >= timeout_ns(link)) {
       end_link(link, kPeerDead, "the peer's machine did not answer within the time-out");
-      return;
+      return reset_connection(link);
     }
   }
   start_timer(link, now);

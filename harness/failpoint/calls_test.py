@@ -8,13 +8,11 @@ import sys
 # rdma's own: its failures need a device, or no device, and are tried by harness/rdma and in the rdma lane.
 # pthread_create: by harness/scale/progress_test.cc.
 TRIED_ELSEWHERE = {"access", "dlerror", "dlopen", "dlsym", "pthread_create", "pthread_once", "strerror"}
-# A mesh has no scene here yet; what it calls fails untried.
-UNTRIED = {"epoll_wait", "freeifaddrs", "getifaddrs"}
 # They touch only what they are given, or ask what cannot fail.
 NO_FAILURE = set("""
-    abort clock_gettime freeaddrinfo gai_strerror getegid geteuid getgid getpid getuid getrlimit inet_ntop inet_pton memchr memcmp
-    memcpy memmove memset pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_trylock
-    pthread_mutex_unlock pthread_sigmask sigfillset snprintf strcat
+    abort clock_gettime freeaddrinfo freeifaddrs gai_strerror getegid geteuid getgid getpid getuid getrlimit inet_ntop
+    inet_pton memchr memcmp memcpy memmove memset pthread_join pthread_mutex_destroy pthread_mutex_init
+    pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_sigmask sigfillset snprintf strcat
     strchr strcmp strcpy strcspn strerror_r strlen strncat strncmp strncpy strnlen strrchr strspn strstr strtoul strtoull
     vsnprintf
 """.split())
@@ -33,7 +31,7 @@ def main():
     taken = names("-u", sys.argv[1:]) - names("--defined-only", sys.argv[1:])
     # A checked twin of _FORTIFY_SOURCE must be wrapped under its own name.
     missing = sorted(name for name in taken - wrapped
-                     if re.sub(r"^__(\w+)_chk$", r"\1", name) not in NO_FAILURE | TRIED_ELSEWHERE | UNTRIED
+                     if re.sub(r"^__(\w+)_chk$", r"\1", name) not in NO_FAILURE | TRIED_ELSEWHERE
                      and not COMPILERS_OWN.match(name))
     for name in missing:
         print("%s: not wrapped, so its failure is not tried: add it to calls.bzl, wrap.cc and fault.cc" % name)

@@ -13,32 +13,13 @@
 
 #include "harness/failpoint/fault.h"
 #include "harness/failpoint/manual.h"
+#include "harness/failpoint/problems.h"
 #include "harness/failpoint/scene.h"
 
 namespace failpoint {
 namespace {
 
 constexpr unsigned kWatchdogS = 30;  // for one play, which takes milliseconds
-
-// Problems with the faults that led to them: one defect shows at many faults.
-class Problems {
- public:
-  void add(const std::string& problem, const Fault& fault) {
-    Seen& s = seen_[problem];
-    if (++s.count == 1) s.first = fault.text();
-  }
-  ~Problems() {
-    for (auto& [problem, s] : seen_)
-      ADD_FAILURE() << problem << "\n  first when " << s.first << ", " << s.count << " times in all";
-  }
-
- private:
-  struct Seen {
-    std::string first;
-    int count = 0;
-  };
-  std::map<std::string, Seen> seen_;
-};
 
 class EverySingleCall : public testing::TestWithParam<Scenario> {};
 

@@ -1,6 +1,7 @@
 #include "harness/failpoint/wrap.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -72,6 +73,7 @@ WRAP(int, bind, -1, (int fd, const sockaddr* sa, socklen_t n), (fd, sa, n))
 WRAP(int, connect, -1, (int fd, const sockaddr* sa, socklen_t n), (fd, sa, n))
 WRAP(int, epoll_create1, -1, (int flags), (flags))
 WRAP(int, epoll_ctl, -1, (int set, int op, int fd, epoll_event* e), (set, op, fd, e))
+WRAP(int, epoll_wait, -1, (int set, epoll_event* e, int n, int ms), (set, e, n, ms))
 WRAP(int, eventfd, -1, (unsigned n, int flags), (n, flags))
 WRAP(int, flock, -1, (int fd, int op), (fd, op))
 WRAP(int, fstat, -1, (int fd, struct stat* st), (fd, st))
@@ -79,6 +81,7 @@ WRAP(int, fstatfs, -1, (int fd, struct statfs* fs), (fd, fs))
 WRAP(int, ftruncate, -1, (int fd, off_t n), (fd, n))
 WRAP(int, getpeername, -1, (int fd, sockaddr* sa, socklen_t* n), (fd, sa, n))
 WRAP(int, getsockname, -1, (int fd, sockaddr* sa, socklen_t* n), (fd, sa, n))
+WRAP(int, getifaddrs, -1, (ifaddrs * *first), (first))
 WRAP(ssize_t, getrandom, -1, (void* to, size_t n, unsigned flags), (to, n, flags))
 WRAP(int, getsockopt, -1, (int fd, int level, int name, void* value, socklen_t* n), (fd, level, name, value, n))
 WRAP(int, listen, -1, (int fd, int n), (fd, n))

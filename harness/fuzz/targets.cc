@@ -10,6 +10,8 @@ const std::vector<Target>& targets() {
       {"channel", channel, channel_seeds()},
       {"tcp_frames", tcp_frames, tcp_frames_seeds()},
       {"tcp_hello", tcp_hello, tcp_hello_seeds()},
+      {"hosts", hosts, hosts_seeds()},
+      {"mesh_identity", mesh_identity, mesh_identity_seeds()},
   };
   return all;
 }

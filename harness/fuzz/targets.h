@@ -13,12 +13,14 @@ namespace fuzz {
 
 using Input = std::vector<uint8_t>;
 
-void hello(const uint8_t* data, size_t bytes);       // a hello, judged by either end
-void uri(const uint8_t* data, size_t bytes);         // a URI as a caller might give it
-void ring(const uint8_t* data, size_t bytes);        // both ends of a ring against any words of the peer
-void channel(const uint8_t* data, size_t bytes);     // the whole library, attached to memory that a peer writes
-void tcp_frames(const uint8_t* data, size_t bytes);  // what an end of tcp receives
-void tcp_hello(const uint8_t* data, size_t bytes);   // a hello that comes in pieces
+void hello(const uint8_t* data, size_t bytes);          // a hello, judged by either end
+void uri(const uint8_t* data, size_t bytes);            // a URI as a caller might give it
+void ring(const uint8_t* data, size_t bytes);           // both ends of a ring against any words of the peer
+void channel(const uint8_t* data, size_t bytes);        // the whole library, attached to memory that a peer writes
+void tcp_frames(const uint8_t* data, size_t bytes);     // what an end of tcp receives
+void tcp_hello(const uint8_t* data, size_t bytes);      // a hello that comes in pieces
+void hosts(const uint8_t* data, size_t bytes);          // the host list of a mesh
+void mesh_identity(const uint8_t* data, size_t bytes);  // what a peer of a mesh calls itself
 
 struct Target {
   const char* name;
@@ -33,6 +35,8 @@ std::vector<Input> ring_seeds();
 std::vector<Input> channel_seeds();
 std::vector<Input> tcp_frames_seeds();
 std::vector<Input> tcp_hello_seeds();
+std::vector<Input> hosts_seeds();
+std::vector<Input> mesh_identity_seeds();
 
 // A promise. Not assert: it must hold in every build.
 #define PROMISE(condition)                                                            \

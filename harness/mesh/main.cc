@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   app.add_option("--hosts", options.hosts, "host list: one \"ID HOST:PORT\" or \"ID URI\" per line")
       ->check(CLI::ExistingFile);
   app.add_option("--port", options.port, "first port, without a list")->capture_default_str();
+  app.add_option("--token", options.talk.token, "that every member must know");
   app.add_option("--name", options.talk.name, "of the mesh")->capture_default_str();
   app.add_option("--count", options.talk.count, "strings to each member, then end; default: without end");
   app.add_option("--interval", options.talk.interval_ms, "between two strings, in ms")->capture_default_str();

@@ -72,6 +72,17 @@ echo "0 127.0.0.1" >bad
 if timeout 60 "$mesh" 0 1 --hosts bad >out 2>&1; then fail "a bad list was accepted"; fi
 expect out 'bad, line 1: "127.0.0.1" is no HOST:PORT'
 
+# A member that does not know the token is told so, and those who know it meet.
+timeout 60 "$mesh" 1 2 --port "$port" --token secret --count 3 --interval 20 >out1 2>&1 &
+first=$!
+wait_line out1 '^Host 1: listening at '
+if timeout 60 "$mesh" 0 2 --port "$port" --token guess >out0 2>&1; then fail "a wrong token was accepted"; fi
+expect out0 'RC_E_NO_PERMISSION.*the token is missing or not the'
+timeout 60 "$mesh" 0 2 --port "$port" --token secret --count 3 --interval 20 >out0 2>&1 || fail "host 0 with a token failed"
+wait $first || fail "host 1 with a token failed"
+expect out0 '^Host 0: sent 3, received 3, lost 0$'
+port=$((port + 2))
+
 # Hosts are network namespaces: each finds its id by its address.
 make_hosts() {
   local i

@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "core/deadline.h"
+
 namespace meshes {
 namespace {
 
@@ -28,6 +30,7 @@ Runner::~Runner() {
 }
 
 void Runner::run(Place place) {
+  if (place.first) place.first();
   rc_mesh_config config = {};
   config.size = sizeof config;
   config.flags = (place.partial ? RC_MESH_PARTIAL : 0) | (place.id >= 0 ? RC_MESH_ID : 0);
@@ -38,6 +41,7 @@ void Runner::run(Place place) {
   rc_channel_config channel = {};
   channel.size = sizeof channel;
   channel.wait = place.wait;
+  channel.token = place.token.empty() ? nullptr : place.token.c_str();
   config.channel = &channel;
   int32_t code = rc_mesh_open(ctx_, &config, place.timeout_ns, &mesh_);
   {
@@ -51,6 +55,7 @@ void Runner::run(Place place) {
     Event event = {};
     event.what.size = sizeof event.what;
     event.code = rc_mesh_event(mesh_, &event.what, RC_FOREVER);
+    event.at_ns = rc::now_ns();
     if (event.code != RC_OK) event.reason = rc_reason();
     if (event.code == RC_E_STOPPED) return;
     if (event.code == RC_E_BUSY) continue;  // the test itself is in it

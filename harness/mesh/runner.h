@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -18,11 +19,13 @@ struct Place {
   std::string hosts;
   int64_t id = -1;  // -1: to be found
   std::string name = "mesh";
+  std::string token;  // empty: none
   uint32_t members = 0;
   bool partial = true;
   int64_t timeout_ns = 0;  // of rc_mesh_open
   uint32_t wait = RC_WAIT_ADAPTIVE;
   uint32_t channels_max = 16;
+  std::function<void()> first;  // what the member's thread does before anything else
 };
 
 class Runner {
@@ -31,6 +34,7 @@ class Runner {
     int32_t code;  // of rc_mesh_event
     rc_member_event what;
     std::string reason;
+    int64_t at_ns;  // when it was told
   };
 
   explicit Runner(const Place& place);

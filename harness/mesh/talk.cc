@@ -50,6 +50,10 @@ class Member {
     mesh.id = members.id.value_or(0);
     mesh.members = members.total;
     mesh.name = what.name.c_str();
+    rc_channel_config channel = {};
+    channel.size = sizeof channel;
+    channel.token = what.token.empty() ? nullptr : what.token.c_str();
+    mesh.channel = &channel;
     if (members.hosts_path.empty()) {
       mesh.hosts = members.hosts.c_str();
     } else {

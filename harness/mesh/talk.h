@@ -18,6 +18,7 @@ struct Talk {
   int64_t timeout_ms = 60000;  // for the mesh to become complete, and for the last strings
   uint64_t ring_bytes = 65536;
   std::string name = "mesh";
+  std::string token;     // empty: none
   bool to_self = false;  // strings to oneself, too
 };
 

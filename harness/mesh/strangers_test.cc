@@ -1,0 +1,171 @@
+// Who is refused, and whom that disturbs.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness/mesh/two_members.h"
+
+namespace meshes {
+namespace {
+
+class Strangers : public TwoMembers {};
+
+INSTANTIATE_TEST_SUITE_P(Over, Strangers, testing::Values("tcp", "shm"),
+                         [](const auto& each) { return std::string(each.param); });
+
+TEST_P(Strangers, AnotherMeshAtAnAddressIsNamed) {
+  Place other = place(lists, 1);
+  other.name = "other";
+  Runner there(other);
+  ASSERT_EQ(RC_OK, there.opened()) << there.reason();
+  Place here = place(lists, 0);
+  here.partial = false;
+  here.timeout_ns = kPatienceNs;
+  Runner runner(here);
+  EXPECT_EQ(RC_E_IDENTITY, runner.opened());
+  EXPECT_TRUE(says(runner.reason(), "member 1 of 2 of mesh \"other\"")) << runner.reason();
+  EXPECT_TRUE(says(runner.reason(), lists.uri(1))) << runner.reason();
+  EXPECT_TRUE(there.events().empty());
+}
+
+// An ordinary listener answers: it has no judge, so that the one that connects must notice.
+TEST_P(Strangers, AnOrdinaryListenerAtAnAddressIsNamed) {
+  rc_ctx ctx;
+  rc_listener listener;
+  rc_channel channel;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  rc_channel_config config = {};
+  config.size = sizeof config;
+  config.identity = "a\x01printer";
+  config.ring_bytes = 65536;
+  ASSERT_EQ(RC_OK, rc_listen(ctx, lists.uri(1).c_str(), &config, &listener)) << rc_reason();
+  Runner runner(place(lists, 0));
+  ASSERT_EQ(RC_OK, runner.opened()) << runner.reason();
+  EXPECT_EQ(RC_OK, rc_accept(listener, kPatienceNs, &channel)) << rc_reason();
+  ASSERT_TRUE(runner.wait_for_code(RC_E_IDENTITY));
+  EXPECT_TRUE(says(runner.events()[0].reason, "answers \"a?printer\", wanted is member 1"))
+      << runner.events()[0].reason;
+  EXPECT_EQ(1u, runner.events()[0].what.member);
+  rc_close(ctx);
+  Runner right(place(lists, 1));
+  EXPECT_TRUE(runner.wait_for(RC_MEMBER_CONNECTED, 1));
+}
+
+TEST_P(Strangers, StrangersAreRefused) {
+  meet();
+  rc_ctx ctx;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  const char* identities[] = {nullptr,         "somebody",      "mesh:mesh:0/3", "mesh:other:0/2",
+                              "mesh:mesh:1/2", "mesh:mesh:2/2", "mesh:mesh:0/2x"};
+  for (const char* identity : identities) {
+    rc_channel_config config = {};
+    config.size = sizeof config;
+    config.identity = identity;
+    rc_channel channel;
+    EXPECT_EQ(RC_E_IDENTITY, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &channel)) << identity;
+    EXPECT_TRUE(says(rc_reason(), "here is member 1 of 2 of mesh \"mesh\"")) << rc_reason();
+  }
+  rc_close(ctx);
+  expect_together();
+}
+
+// It says who it is but never confirms: the member's own channel is not touched.
+TEST_P(Strangers, AnUnconfirmedConnectionDisturbsNobody) {
+  meet();
+  rc_ctx ctx;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  rc_channel_config config = {};
+  config.size = sizeof config;
+  config.identity = "mesh:mesh:0/2";
+  config.ring_bytes = 65536;
+  rc_channel silent[3], wrong;
+  for (rc_channel& c : silent)
+    EXPECT_EQ(RC_OK, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &c)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &wrong)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_put(wrong, "not it!!", 8, kPatienceNs, nullptr));
+  char byte;
+  EXPECT_EQ(RC_E_CLOSED, rc_get(wrong, &byte, 1, kPatienceNs, nullptr));
+  expect_together();
+  rc_close(ctx);
+  expect_together();
+}
+
+// A connection that says it is a member's newest, and confirms it, ends the one before: first the loss is told.
+TEST_P(Strangers, TheNewestConnectionCounts) {
+  meet();
+  rc_channel old = channel_of(*one, 0);
+  rc_ctx ctx;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  rc_channel_config config = {};
+  config.size = sizeof config;
+  config.identity = "mesh:mesh:0/2";
+  config.ring_bytes = 65536;
+  rc_channel again;
+  EXPECT_EQ(RC_OK, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &again)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_put(again, "rcmesh1", 8, kPatienceNs, nullptr));
+  ASSERT_TRUE(one->wait_for(RC_MEMBER_ACCEPTED, 0, 2));
+  std::vector<Runner::Event> events = one->events();
+  EXPECT_EQ(RC_MEMBER_LOST, events[1].what.kind);
+  EXPECT_EQ(RC_E_PEER_DEAD, events[1].what.code);
+  EXPECT_EQ(old.id, events[1].what.channel.id);
+  EXPECT_EQ(RC_MEMBER_ACCEPTED, events[2].what.kind);
+  EXPECT_NE(old.id, events[2].what.channel.id);
+  rc_close(ctx);
+  EXPECT_TRUE(zero->wait_for(RC_MEMBER_CONNECTED, 1, 2));  // which it had not given up
+}
+
+// Connections that do not confirm have taken the last channel: who comes waits, and nobody is told of an error.
+TEST_P(Strangers, ACrowdWaitsForAChannel) {
+  Lists three(GetParam(), 3);
+  Place narrow = place(three, 2);
+  narrow.channels_max = 4;
+  Runner runner(narrow), a(place(three, 0)), b(place(three, 1));
+  ASSERT_TRUE(runner.wait_for(RC_MEMBER_ACCEPTED, 0));
+  ASSERT_TRUE(runner.wait_for(RC_MEMBER_ACCEPTED, 1));
+  rc_ctx ctx;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  rc_channel_config config = {};
+  config.size = sizeof config;
+  config.identity = "mesh:mesh:0/3";
+  config.ring_bytes = 65536;
+  rc_channel first, second;
+  EXPECT_EQ(RC_OK, rc_connect(ctx, three.uri(2).c_str(), &config, kPatienceNs, &first)) << rc_reason();
+  config.identity = "mesh:mesh:1/3";
+  EXPECT_EQ(RC_E_TIMEOUT, rc_connect(ctx, three.uri(2).c_str(), &config, 100 * kMs, &second));
+  EXPECT_EQ(RC_OK, rc_channel_close(first));
+  EXPECT_EQ(RC_OK, rc_connect(ctx, three.uri(2).c_str(), &config, kPatienceNs, &second)) << rc_reason();
+  rc_close(ctx);
+  expect_passes(channel_of(runner, 0), channel_of(a, 2), 1);
+  expect_passes(channel_of(runner, 1), channel_of(b, 2), 2);
+  EXPECT_EQ(2u, runner.events().size());
+}
+
+TEST(Mesh, GarbageAtThePortDisturbsNobody) {
+  Lists lists("tcp", 2);
+  Runner zero(place(lists, 0)), one(place(lists, 1));
+  ASSERT_TRUE(zero.wait_for(RC_MEMBER_CONNECTED, 1));
+  ASSERT_TRUE(one.wait_for(RC_MEMBER_ACCEPTED, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(atoi(strrchr(lists.uri(1).c_str(), ':') + 1)));
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  const std::string greetings[] = {"", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", std::string(100'000, 'x')};
+  for (const std::string& greeting : greetings) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(0, connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
+    send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    pollfd p = {fd, POLLIN, 0};
+    EXPECT_EQ(1, poll(&p, 1, 20'000));  // it is shown the door
+    close(fd);
+  }
+  expect_passes(channel_of(zero, 1), channel_of(one, 0), 9);
+  EXPECT_EQ(1u, zero.events().size());
+  EXPECT_EQ(1u, one.events().size());
+}
+
+}  // namespace
+}  // namespace meshes
