@@ -218,13 +218,12 @@ bool reap_receives(RdmaLink* link) noexcept {
   return some;
 }
 
-// The other side may sleep for what this look has taken away.
+// The other side may sleep for what this look has taken away. The own side's bell is left alone: this may be its last
+// look before it sleeps, and the ring of that arming is then still to come.
 void wake_sides(RdmaLink* link, Side self) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
-  bool getter = link->bells[kGetSide].must_ring(link->outbox->getter);
-  bool putter = link->bells[kPutSide].must_ring(link->outbox->putter);
-  if (getter && self != kGetSide) signal_fd(link->fd[kGetSide]);
-  if (putter && self != kPutSide) signal_fd(link->fd[kPutSide]);
+  if (self != kGetSide && link->bells[kGetSide].must_ring(link->outbox->getter)) signal_fd(link->fd[kGetSide]);
+  if (self != kPutSide && link->bells[kPutSide].must_ring(link->outbox->putter)) signal_fd(link->fd[kPutSide]);
 }
 
 // What the peer's NIC has written since the last look. Whatever the words say, core checks.
@@ -350,6 +349,7 @@ Code rdma_alive(Link* l, Side side) noexcept {
   if (link->e.receive_depth != 0) {
     drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);
+    look(link, side);  // the event that was dropped may have been what wakes the other side
   }
   take_events(link);
   probe_if_quiet(link);
