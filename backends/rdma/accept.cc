@@ -122,11 +122,14 @@ Code offer(Context& context, RdmaPoint* point, HalfOpen* h) noexcept {
   size_t bytes = 0;
   Code code = receive_hello(&h->e, &h->parley, &ask, &bytes);
   if (code == kOk) code = check_rdma_hello(*ask, bytes, Hello::kAsk);
-  if (code == kOk) code = judge_ask(ask->hello, point->params, &h->ring_bytes);
+  uint64_t ring_bytes = 0;
+  if (code == kOk) code = judge_ask(ask->hello, point->params, &ring_bytes);
   if (code != kOk) return code;
+  h->agreed.ring_bytes = ring_bytes;
+  agree_on_ops(ask->hello, point->params, &h->agreed);
   memcpy(h->identity, ask->hello.identity, sizeof h->identity);
-  code = make_rings(context, h->ring_bytes, &h->e);
-  if (code == kOk) code = send_hello(&h->e, &h->parley, make_hello(Hello::kOffer, point->params, h->ring_bytes));
+  code = make_rings(context, h->agreed, &h->e);
+  if (code == kOk) code = send_hello(&h->e, &h->parley, make_hello(Hello::kOffer, point->params, ring_bytes));
   if (code == kOk) h->step = Step::kOffered;
   return code;
 }
@@ -139,10 +142,10 @@ Code let_go(RdmaPoint* point, HalfOpen* h) noexcept {
   size_t bytes = 0;
   code = receive_hello(&h->e, &h->parley, &accept, &bytes);
   if (code == kOk) code = check_rdma_hello(*accept, bytes, Hello::kAccept);
-  if (code == kOk) code = check_inbox(*accept, h->ring_bytes);
+  if (code == kOk) code = check_inbox(*accept, h->agreed.both_rings());
   if (code != kOk) return code;
   h->accept = *accept;
-  code = send_hello(&h->e, &h->parley, make_hello(Hello::kGo, point->params, h->ring_bytes));
+  code = send_hello(&h->e, &h->parley, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes));
   if (code == kOk) h->step = Step::kGoing;
   return code;
 }
@@ -159,7 +162,7 @@ Code finish(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) noe
   h->step = Step::kFree;
   link->ops = point->ops;
   memcpy(link->identity, h->identity, sizeof link->identity);
-  return fill_link(context, point->knobs, &h->e, h->accept, h->ring_bytes, link);
+  return fill_link(context, point->knobs, &h->e, h->accept, h->agreed, link);
 }
 
 // kOk: this client is through and fills the link. kWouldBlock: not yet.

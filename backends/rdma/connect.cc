@@ -30,6 +30,7 @@ struct Attempt {
   Deadline answer;  // until when the listener's side may say yes or no
   Endpoint e;
   Parley parley;
+  Link agreed;  // only the sizes of its rings
 };
 
 struct Event {
@@ -147,7 +148,7 @@ Code find_way(Attempt& a, const sockaddr_storage& to) noexcept {
   return code == kOk ? make_endpoint(a.uri, a.knobs, &a.parley, &a.e) : code;
 }
 
-Code check_offer(const Attempt& a, const RdmaHello& offer) noexcept {
+Code check_offer(Attempt& a, const RdmaHello& offer) noexcept {
   uint64_t ring_bytes = offer.hello.ring_bytes;
   if (ring_bytes == 0 || ring_bytes > a.params.ring_bytes_max ||
       (a.params.ring_bytes != 0 && ring_bytes != a.params.ring_bytes)) {
@@ -155,16 +156,18 @@ Code check_offer(const Attempt& a, const RdmaHello& offer) noexcept {
                 static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(a.params.ring_bytes),
                 static_cast<unsigned long long>(a.params.ring_bytes_max));
   }
-  return check_inbox(offer, ring_bytes);
+  a.agreed.ring_bytes = ring_bytes;
+  agree_on_ops(offer.hello, a.params, &a.agreed);
+  return check_inbox(offer, a.agreed.both_rings());
 }
 
 Code shake_hands(Attempt& a, const RdmaHello** offer) noexcept {
   Code code = send_hello(&a.e, &a.parley, make_hello(Hello::kAsk, a.params, a.params.ring_bytes));
   if (code == kOk) code = await_hello(a, Hello::kOffer, offer);
   if (code == kOk) code = check_offer(a, **offer);
-  if (code == kOk) code = make_rings(a.context, (*offer)->hello.ring_bytes, &a.e);
+  if (code == kOk) code = make_rings(a.context, a.agreed, &a.e);
   if (code == kOk) code = await(a, [&]() noexcept { return hellos_delivered(&a.e, &a.parley); });
-  if (code == kOk) code = send_hello(&a.e, &a.parley, make_hello(Hello::kAccept, a.params, (*offer)->hello.ring_bytes));
+  if (code == kOk) code = send_hello(&a.e, &a.parley, make_hello(Hello::kAccept, a.params, a.agreed.ring_bytes));
   const RdmaHello* go = nullptr;
   if (code == kOk) code = await_hello(a, Hello::kGo, &go);
   if (code == kOk) code = await(a, [&]() noexcept { return hellos_delivered(&a.e, &a.parley); });
@@ -185,7 +188,7 @@ Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
   if (code == kOk) code = shake_hands(a, &offer);
   if (code == kOk) {
     memcpy(link->identity, offer->hello.identity, sizeof link->identity);
-    return fill_link(a.context, a.knobs, &a.e, *offer, offer->hello.ring_bytes, link);
+    return fill_link(a.context, a.knobs, &a.e, *offer, a.agreed, link);
   }
   // A listener that closed before it said anything: another one may come.
   if (code == kPeerDead && a.parley.received == 0) code = kHandshake;
@@ -222,7 +225,7 @@ Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams&
   if (deadline.at() > answer.at()) answer = deadline;
   bool nobody = false;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
-    Attempt a = {context, uri, knobs, params, deadline, answer, {}, {}};
+    Attempt a = {context, uri, knobs, params, deadline, answer, {}, {}, {}};
     code = attempt(a, to, static_cast<RdmaLink*>(l));
     if (code == kTimeout && nobody) return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
     if (code != kNoListener && code != kHandshake) return code;

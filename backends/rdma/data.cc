@@ -3,8 +3,6 @@
 #if RC_HAVE_VERBS
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "backends/rdma/link.h"
@@ -24,17 +22,6 @@ constexpr uint64_t kCreditReserve = 8;
 constexpr int kCompletionsPerLook = 64;
 
 RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
-
-class Locked {
- public:
-  explicit Locked(RdmaLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->mutex); }
-  ~Locked() { pthread_mutex_unlock(&link_->mutex); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  RdmaLink* link_;
-};
 
 Code state_of(const RdmaLink* link) noexcept {
   auto code = static_cast<Code>(link->state.load(std::memory_order_acquire));
@@ -150,7 +137,10 @@ Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
   return ring_doorbell(link, &chain, false);
 }
 
-Owed owed_for(uint64_t offset) noexcept { return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter; }
+Owed owed_for(uint64_t offset) noexcept {
+  if (offset == offsetof(Inbox, op_credit)) return kOwesOpCredit;
+  return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter;
+}
 
 // Writes what is owed, as far as there is room.
 void pay(RdmaLink* link) noexcept {
@@ -163,6 +153,7 @@ void pay(RdmaLink* link) noexcept {
   const Debt debts[] = {
       {kOwesReceives, &link->receives, kReceivesLetter, 0},
       {kOwesCredit, &link->outbox->credit, letter_of(offsetof(Inbox, credit)), kCreditReserve},
+      {kOwesOpCredit, &link->outbox->op_credit, letter_of(offsetof(Inbox, op_credit)), kCreditReserve},
       {kOwesGetter, &link->outbox->getter, letter_of(offsetof(Inbox, getter)), kCreditReserve},
   };
   for (const Debt& d : debts) {
@@ -194,6 +185,7 @@ bool reap_sends(RdmaLink* link) noexcept {
       link->completed = wc[i].wr_id;
     }
   }
+  if (link->posted == link->completed) link->wants_completions = false;
   return n > 0;
 }
 
@@ -231,16 +223,27 @@ void take_mail(RdmaLink* link) noexcept {
   const Mail& mail = mail_of(link->inbox);
   Inbox* inbox = link->e.inbox;
   mail.getter.deliver(inbox->getter);
-  mail.tail.deliver(inbox->line.tail);
   mail.credit.deliver(inbox->credit);
+  uint64_t tail = 0, op_tail = 0;
+  bool new_tail = mail.tail.news(inbox->line.tail, &tail);
+  // Whoever sees the tail must see the operations that were posted before it (O3). Their letter came first: it is read
+  // second and delivered first, and if a later one is half written over it, the tail waits for that one.
+  if (link->op_ring_bytes != 0) {
+    mail.op_credit.deliver(inbox->op_credit);
+    if (!mail.op_tail.whole(&op_tail)) return;
+    if (op_tail != inbox->op_line.tail.load(std::memory_order_relaxed))
+      inbox->op_line.tail.store(op_tail, std::memory_order_release);  // pairs with the acquire in Ops::idle
+  }
+  if (new_tail) inbox->line.tail.store(tail, std::memory_order_release);  // pairs with RxRing::look
 }
 
 void look(RdmaLink* link, Side self) noexcept {
+  bool wanted = link->wants_completions;
   bool sends = reap_sends(link);
   bool receives = reap_receives(link);
   take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
-  if (link->e.receive_depth != 0 && (receives || (sends && link->wants_completions))) wake_sides(link, self);
+  if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
 }
 
 // What the connection manager says.
@@ -276,7 +279,8 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   Locked locked(link);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
-  if (room(link) < link->e.send_depth / 2) reap_sends(link);
+  // What is reaped here may be what the other side sleeps for.
+  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
   uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
   if (word && (room(link) == 0 || receives <= kCreditReserve)) {
     link->owed |= owed_for(requests[0].offset);
@@ -298,7 +302,6 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     link->wants_completions = true;
     return kWouldBlock;
   }
-  if (!word) link->wants_completions = false;  // the side that waited for room is the one that posts here
   ring_doorbell(link, &chain, false);
   return state_of(link);
 }
@@ -323,10 +326,7 @@ void post_marker(RdmaLink* link) noexcept {
 bool rdma_delivered(Link* l) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
-  if (link->completed == link->posted && link->owed == 0) {
-    link->wants_completions = false;
-    return true;
-  }
+  if (link->completed == link->posted && link->owed == 0) return true;
   link->wants_completions = true;
   if (link->signalled != link->posted) post_marker(link);
   return false;
@@ -363,53 +363,6 @@ void rdma_interrupt(Link* link) noexcept {
   for (int fd : link->fd) signal_fd(fd);
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// making and breaking
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-Code make_descriptors(RdmaLink* link) noexcept {
-  if (link->e.receive_depth == 0) {  // both sides nap
-    link->common_fd = link->e.channel->fd;
-    return kOk;
-  }
-  for (int& fd : link->fd) fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  link->common_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && watch(link->common_fd, link->e.channel->fd) &&
-      watch(link->common_fd, link->e.completions->fd)) {
-    return kOk;
-  }
-  return fail_errno(kSystem, "descriptors for a channel", errno);
-}
-
-Code make_staging(RdmaLink* link) noexcept {
-  if (link->e.inline_bytes >= sizeof(Sealed)) return kOk;
-  if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
-  link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
-  return link->staging_mr != nullptr ? kOk
-                                     : fail_errno(kSystem, "registering memory for the words of a channel", errno);
-}
-
-void destroy(Context& context, RdmaLink* link) noexcept {
-  for (int& fd : link->fd) {
-    if (fd >= 0) close(fd);
-    fd = -1;
-  }
-  if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
-  link->common_fd = -1;
-  g_verbs.disconnect(link->e.id);
-  g_verbs.destroy_qp(link->e.id);
-  if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
-  link->staging_mr = nullptr;
-  destroy_endpoint(context, &link->e);
-  pthread_mutex_destroy(&link->mutex);
-  link->inbox = link->outbox = nullptr;
-}
-
 }  // namespace
 
 void break_link(RdmaLink* link, Code code, const char* why) noexcept {
@@ -417,41 +370,6 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   link->why.set(why);
   link->state.store(code, std::memory_order_release);
   rdma_interrupt(link);
-}
-
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
-               RdmaLink* link) noexcept {
-  end_parley(e);
-  link->e = *e;
-  *e = {};
-  pthread_mutex_init(&link->mutex, nullptr);
-  link->inbox = link->e.inbox;
-  link->outbox = link->e.outbox;
-  link->ring_bytes = ring_bytes;
-  link->peer_inbox = peer.inbox;
-  link->peer_rkey = peer.rkey;
-  link->peer_depth = peer.receives;
-  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 2;
-  Code code = make_descriptors(link);
-  if (code == kOk) code = make_staging(link);
-  if (code != kOk) destroy(context, link);
-  return code;
-}
-
-// Core has posted the last word; it must get through before the connection goes.
-void rdma_backend_close(Context& context, Link* l) noexcept {
-  RdmaLink* link = rdma(l);
-  Deadline deadline = Deadline::after(kCloseFlushNs);
-  {
-    Locked locked(link);
-    link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
-  }
-  while (!rdma_delivered(link) && rdma_progress(link, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
-    nap(link->e.channel->fd, -1, kNapMinNs);
-    Locked locked(link);
-    take_events(link);
-  }
-  destroy(context, link);
 }
 
 const Backend kRdmaBackend = {"rdma",

@@ -198,17 +198,18 @@ Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint*
   return code;
 }
 
-Code make_rings(Context& context, uint64_t ring_bytes, Endpoint* e) noexcept {
+Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept {
   uint64_t most = uint64_t{e->message_most} * (kWritesMost - 3);
-  if (ring_bytes > most) {
+  uint64_t largest = agreed.ring_bytes > agreed.op_ring_bytes ? agreed.ring_bytes : agreed.op_ring_bytes;
+  if (largest > most) {
     return fail(kSize, "a ring of %llu bytes is wanted, over this RDMA device it may have %llu",
-                static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(most));
+                static_cast<unsigned long long>(largest), static_cast<unsigned long long>(most));
   }
   e->inbox = context.take_ring();
   e->outbox = e->inbox != nullptr ? context.take_ring() : nullptr;
   if (e->outbox == nullptr) return kPool;
-  memset(reinterpret_cast<uint8_t*>(e->inbox) + kMailOffset, 0, sizeof(Mail));
-  size_t bytes = kRingOffset + ring_bytes;
+  clear_mail(e->inbox);
+  size_t bytes = kRingOffset + agreed.both_rings();
   // Nothing but this inbox, and never with relaxed ordering: the tail must not overtake the bytes.
   e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
   if (e->inbox_mr == nullptr) return registration_failed("a ring", bytes, errno);

@@ -49,8 +49,8 @@ Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept;
 
 // The id has found its device: checks it and its port, makes PD, CQs and QP, and posts receives for two hellos.
 Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
-// The ring size is agreed: takes and registers both rings, and posts the receives of event mode.
-Code make_rings(Context& context, uint64_t ring_bytes, Endpoint* e) noexcept;
+// The sizes are agreed: takes and registers both inboxes, and posts the receives of event mode.
+Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept;
 void end_parley(Endpoint* e) noexcept;
 // Whatever there is of it. After that the peer's NIC reaches nothing here.
 void destroy_endpoint(Context& context, Endpoint* e) noexcept;

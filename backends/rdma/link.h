@@ -17,7 +17,7 @@ namespace rc {
 inline constexpr uint32_t kStagingSlots = 128;
 
 // Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
-enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4 };
+enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4, kOwesOpCredit = 8 };
 
 struct RdmaLink : Link {
   Endpoint e;
@@ -48,6 +48,17 @@ struct RdmaLink : Link {
   Sealed staging[kStagingSlots];
 };
 
+class Locked {
+ public:
+  explicit Locked(RdmaLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->mutex); }
+  ~Locked() { pthread_mutex_unlock(&link_->mutex); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  RdmaLink* link_;
+};
+
 enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
 
 // A client in the middle of the handshake.
@@ -55,7 +66,7 @@ struct HalfOpen {
   Step step;
   bool established;  // as rdma_cm sees it
   int64_t until_ns;
-  uint64_t ring_bytes;
+  Link agreed;  // only the sizes of its rings
   RdmaHello accept;
   char identity[kIdentityBytes];
   Endpoint e;
@@ -84,7 +95,7 @@ void rdma_backend_close(Context& context, Link* link) noexcept;
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
 
 // The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
                RdmaLink* link) noexcept;
 
 // The link is of no use any more, for this reason, a static text; the first one stays. Under the mutex.

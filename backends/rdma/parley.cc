@@ -30,10 +30,10 @@ Code check_rdma_hello(const RdmaHello& h, size_t bytes, Hello::Kind kind) noexce
   return code;
 }
 
-Code check_inbox(const RdmaHello& h, uint64_t ring_bytes) noexcept {
-  if (h.inbox == 0 || h.inbox % kLine != 0 || h.inbox > UINT64_MAX - kRingOffset - ring_bytes) {
+Code check_inbox(const RdmaHello& h, uint64_t rings_bytes) noexcept {
+  if (h.inbox == 0 || h.inbox % kLine != 0 || h.inbox > UINT64_MAX - kRingOffset - rings_bytes) {
     return fail(kNotRingchan, "the peer's inbox of %llu bytes cannot lie at %#llx",
-                static_cast<unsigned long long>(kRingOffset + ring_bytes), static_cast<unsigned long long>(h.inbox));
+                static_cast<unsigned long long>(kRingOffset + rings_bytes), static_cast<unsigned long long>(h.inbox));
   }
   return kOk;
 }

@@ -34,8 +34,8 @@ struct RdmaHello {
 static_assert(sizeof(RdmaHello) == 352);
 
 Code check_rdma_hello(const RdmaHello& hello, size_t bytes, Hello::Kind kind) noexcept;
-// Of a kOffer or kAccept that passed check_rdma_hello: whether a ring of so many bytes can lie there.
-Code check_inbox(const RdmaHello& hello, uint64_t ring_bytes) noexcept;
+// Of a kOffer or kAccept that passed check_rdma_hello: whether rings of so many bytes can lie there.
+Code check_inbox(const RdmaHello& hello, uint64_t rings_bytes) noexcept;
 
 }  // namespace rc
 
