@@ -260,7 +260,8 @@ void Context::give_ring(Inbox* inbox) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // listeners
 
-Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
+template <class Start>
+Code Context::open_point(const char* text, const ChannelParams& params, Start start, uint64_t* id) noexcept {
   Uri uri;
   const Backend* backend = nullptr;
   Code code = parse_for_backend(text, &uri, &backend);
@@ -279,7 +280,7 @@ Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id
   point->next = points_;
   points_ = point;
   unlock();
-  code = backend->listen(*this, point);
+  code = start(point);
   if (code != kOk) {
     forget(point);
     return code;
@@ -288,6 +289,18 @@ Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id
   *id = Id::make(Id::kListener, Id::context(id_), slot, next_serial());
   listeners_[slot].id.store(*id, std::memory_order_release);
   return kOk;
+}
+
+Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
+  return open_point(
+      text, params, [this](ListenPoint* point) noexcept { return point->ops->listen(*this, point); }, id);
+}
+
+Code Context::open_endpoint(const char* text, const ChannelParams& params, void* blob, size_t* bytes,
+                            uint64_t* id) noexcept {
+  return open_point(
+      text, params,
+      [&](ListenPoint* point) noexcept { return point->ops->extras->open_endpoint(*this, point, blob, bytes); }, id);
 }
 
 void Context::forget(ListenPoint* point) noexcept {
@@ -300,9 +313,10 @@ void Context::forget(ListenPoint* point) noexcept {
   unlock();
 }
 
-Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
+template <class Fill>
+Code Context::open_at_point(Listener* l, uint64_t listener_id, Fill fill, uint64_t* id) noexcept {
   if (l->inside.exchange(1, std::memory_order_seq_cst) != 0) {
-    return fail_plain(kBusy, "another thread is in rc_accept on this listener");
+    return fail_plain(kBusy, "another thread is in a call that takes a client of this listener");
   }
   Code code = kClosing;
   if (l->id.load(std::memory_order_seq_cst) == listener_id) {  // pairs with close_listener: both exchange, then look
@@ -310,8 +324,7 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
     code = open_channel(
         point->params.wait,
         [&](Link* link) noexcept {
-          Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
-          if (c == kTimeout && timeout_ns == 0) c = fail_plain(kWouldBlock, "no client is waiting");
+          Code c = fill(point, link);
           if (c == kOk) memcpy(link->uri, point->uri.text, sizeof link->uri);
           return c;
         },
@@ -321,6 +334,27 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
   l->inside.store(0, std::memory_order_release);
   if (code != kOk && closing) return fail_plain(kClosing, "the listener is being closed by another thread");
   return code;
+}
+
+Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
+  return open_at_point(
+      l, listener_id,
+      [&](ListenPoint* point, Link* link) noexcept {
+        Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
+        return c == kTimeout && timeout_ns == 0 ? fail_plain(kWouldBlock, "no client is waiting") : c;
+      },
+      id);
+}
+
+Code Context::connect_endpoint(Listener* l, uint64_t listener_id, const void* blob, size_t bytes, int64_t timeout_ns,
+                               uint64_t* id) noexcept {
+  return open_at_point(
+      l, listener_id,
+      [&](ListenPoint* point, Link* link) noexcept {
+        link->ops = point->ops;
+        return point->ops->extras->connect_endpoint(*this, point, blob, bytes, Deadline::after(timeout_ns), link);
+      },
+      id);
 }
 
 Code Context::close_listener(Listener* l, uint64_t id) noexcept {

@@ -83,12 +83,15 @@ Code explain(const Attempt& a, const Event& event) noexcept {
   }
 }
 
-Code await_event(Attempt& a, rdma_cm_event_type wanted) noexcept {
+Code await_event(Attempt& a, rdma_cm_event_type wanted, Card* card = nullptr) noexcept {
   for (;;) {
     Event event = {};
     Code code = take_event(a.e.channel, &event);
     if (code == kOk && event.type != wanted) return explain(a, event);
-    if (code == kOk && wanted == RDMA_CM_EVENT_ESTABLISHED) return event.card_code;
+    if (code == kOk && card != nullptr) {
+      *card = event.card;
+      return event.card_code;
+    }
     if (code != kWouldBlock) return code;
     code = wait_again(a, a.answer, -1);
     if (code != kOk) return code;
@@ -174,16 +177,21 @@ Code shake_hands(Attempt& a, const RdmaHello** offer) noexcept {
   return code;
 }
 
+Code call_listener(Attempt& a) noexcept {
+  Card card = make_card(kOk, a.e.mtu);
+  rdma_conn_param p = connection_params(a.knobs, a.e, card);
+  if (g_verbs.connect(a.e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
+  Card answer;
+  Code code = await_event(a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
+  if (code == kOk) code = enter_connection(a.knobs, static_cast<uint32_t>(answer.mtu), &a.e);
+  if (code == kOk && g_verbs.establish(a.e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
+  return code;
+}
+
 // kNoListener, kHandshake: worth another attempt.
 Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
-  Card card = make_card(kOk);
   Code code = find_way(a, to);
-  if (code == kOk) {
-    rdma_conn_param p = connection_params(a.knobs, card);
-    if (g_verbs.connect(a.e.id, &p) != 0) code = fail_errno(kSystem, "rdma_connect", errno);
-  }
-  if (code == kOk) code = await_event(a, RDMA_CM_EVENT_ESTABLISHED);
-  bool established = code == kOk;
+  if (code == kOk) code = call_listener(a);
   const RdmaHello* offer = nullptr;
   if (code == kOk) code = shake_hands(a, &offer);
   if (code == kOk) {
@@ -192,7 +200,7 @@ Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
   }
   // A listener that closed before it said anything: another one may come.
   if (code == kPeerDead && a.parley.received == 0) code = kHandshake;
-  if (established) g_verbs.disconnect(a.e.id);
+  drop_connection(&a.e);
   destroy_endpoint(a.context, &a.e);
   return code;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
 #include "backends/rdma/rdma.h"
 #include "core/wait.h"
@@ -12,8 +13,6 @@
 namespace rc {
 namespace {
 
-// At least one of so many posts asks for a completion.
-constexpr uint32_t kSignalEvery = 16;
 // Places in the send queue for words that must find room.
 constexpr uint32_t kSendReserve = 8;
 // Receives of the peer that puts leave for credits, and both for the word that tells of receives.
@@ -114,19 +113,19 @@ bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) n
 // One doorbell.
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
   ibv_send_wr* last = &chain->wr[chain->n - 1];
-  uint32_t every = link->e.send_depth / 8 < kSignalEvery ? link->e.send_depth / 8 : kSignalEvery;
-  if (++link->unsignalled_posts >= every || signal) {
+  if (++link->unsignalled_posts >= link->signal_every || signal) {
     last->send_flags |= IBV_SEND_SIGNALED;
     link->unsignalled_posts = 0;
     link->signalled = last->wr_id;
   }
   ibv_send_wr* bad = nullptr;
-  int error = ibv_post_send(link->e.id->qp, chain->wr, &bad);
+  int error = ibv_post_send(link->e.qp, chain->wr, &bad);
   if (error != 0) {
     break_link(link, kPeerDead, "the queue pair takes no more requests: the connection is broken");
     return kPeerDead;
   }
   link->posted += chain->n;
+  ++link->doorbells;
   return kOk;
 }
 
@@ -168,16 +167,35 @@ void pay(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // completions
 
+// A port that goes down may come up again before the retries end: what ends the link is that they do.
+void take_device_events(RdmaLink* link) noexcept {
+  ibv_async_event event;
+  while (g_verbs.get_async_event(link->e.watch, &event) == 0) {
+    ibv_event_type type = event.event_type;
+    bool here = event.element.port_num == link->e.port_num;
+    g_verbs.ack_async_event(&event);
+    if (type == IBV_EVENT_PORT_ERR && here) ++link->port_downs;
+    if (type == IBV_EVENT_PORT_ACTIVE && here) ++link->port_ups;
+    if (type == IBV_EVENT_GID_CHANGE && here) ++link->gid_changes;
+    if (type == IBV_EVENT_DEVICE_FATAL)
+      break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
+  }
+}
+
 void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   Meaning m = meaning_of(wc.status);
+  take_device_events(link);
+  if (wc.status == IBV_WC_RETRY_EXC_ERR && link->port_downs > link->port_ups)
+    m.why = "the peer's NIC did not answer within the time-out (RETRY_EXC), and the port here is down (PORT_ERR)";
   break_link(link, m.code, m.why);
 }
 
 // Send completions; true: there were some.
 bool reap_sends(RdmaLink* link) noexcept {
   if (link->posted == link->completed) return false;  // what fails completes although it was not signalled
-  ibv_wc wc[8];
-  int n = ibv_poll_cq(link->e.send_cq, 8, wc);
+  ibv_wc wc[kCompletionsMost];
+  int n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
+  if (n > 0) link->completions += static_cast<uint64_t>(n);
   for (int i = 0; i < n; ++i) {
     if (wc[i].status != IBV_WC_SUCCESS) {
       note_failure(link, wc[i]);
@@ -193,15 +211,15 @@ bool reap_sends(RdmaLink* link) noexcept {
 bool reap_receives(RdmaLink* link) noexcept {
   bool some = false;
   for (int all = 0; link->e.receive_depth != 0 && all < kCompletionsPerLook;) {
-    ibv_wc wc[8];
-    int n = ibv_poll_cq(link->e.receive_cq, 8, wc);
+    ibv_wc wc[kCompletionsMost];
+    int n = ibv_poll_cq(link->e.receive_cq, link->poll_most, wc);
     if (n <= 0) break;
     all += n;
     for (int i = 0; i < n; ++i) {
       some = true;
       if (wc[i].status != IBV_WC_SUCCESS) {
         note_failure(link, wc[i]);
-      } else if (post_receive(link->e.id->qp)) {
+      } else if (post_receive(link->e.qp)) {
         ++link->receives;
       }
     }
@@ -246,10 +264,11 @@ void look(RdmaLink* link, Side self) noexcept {
   if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
 }
 
-// What the connection manager says.
+// What the connection manager and the device say.
 void take_events(RdmaLink* link) noexcept {
+  take_device_events(link);
   rdma_cm_event* event = nullptr;
-  while (g_verbs.get_cm_event(link->e.channel, &event) == 0) {
+  while (link->e.channel != nullptr && g_verbs.get_cm_event(link->e.channel, &event) == 0) {
     rdma_cm_event_type type = event->event;
     g_verbs.ack_cm_event(event);
     switch (type) {
@@ -257,8 +276,7 @@ void take_events(RdmaLink* link) noexcept {
       case RDMA_CM_EVENT_REJECTED:  // the peer went before it knew that it was connected
       case RDMA_CM_EVENT_CONNECT_ERROR:
       case RDMA_CM_EVENT_UNREACHABLE:
-        // The queue pair goes to its error state, so that all that is under way completes.
-        g_verbs.disconnect(link->e.id);
+        drop_connection(&link->e);
         look(link, kNoSide);
         break_link(link, kPeerDead, nullptr);
         break;
@@ -372,6 +390,8 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   rdma_interrupt(link);
 }
 
+constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint};
+
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),
                               sizeof(RdmaPoint),
@@ -386,7 +406,8 @@ const Backend kRdmaBackend = {"rdma",
                               rdma_delivered,
                               rdma_alive,
                               rdma_ring,
-                              rdma_interrupt};
+                              rdma_interrupt,
+                              &kRdmaExtras};
 
 }  // namespace rc
 #endif

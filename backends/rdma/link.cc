@@ -18,14 +18,18 @@ bool watch(int set, int fd) noexcept {
   return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+// What tells that the peer is gone; -1: only the NIC's retries do.
+int cm_fd(const RdmaLink* link) noexcept { return link->e.channel != nullptr ? link->e.channel->fd : -1; }
+
 Code make_descriptors(RdmaLink* link) noexcept {
   if (link->e.receive_depth == 0) {  // both sides nap
-    link->common_fd = link->e.channel->fd;
+    link->common_fd = cm_fd(link);
     return kOk;
   }
   for (int& fd : link->fd) fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   link->common_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && watch(link->common_fd, link->e.channel->fd) &&
+  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 &&
+      (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) && watch(link->common_fd, link->e.watch->async_fd) &&
       watch(link->common_fd, link->e.completions->fd)) {
     return kOk;
   }
@@ -47,8 +51,9 @@ void destroy(Context& context, RdmaLink* link) noexcept {
   }
   if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
   link->common_fd = -1;
-  g_verbs.disconnect(link->e.id);
-  g_verbs.destroy_qp(link->e.id);
+  drop_connection(&link->e);
+  g_verbs.destroy_qp(link->e.qp);
+  link->e.qp = nullptr;
   if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
   link->staging_mr = nullptr;
   destroy_endpoint(context, &link->e);
@@ -72,8 +77,13 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;
-  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 2;
-  Code code = make_descriptors(link);
+  uint32_t eighth = link->e.send_depth / 8;
+  link->signal_every = knobs.signal < eighth ? knobs.signal : eighth;
+  link->poll_most = static_cast<int>(knobs.cq_poll);
+  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 4;
+  link->look_every_ns = link->quiet_most_ns;
+  Code code = watch_device(&link->e);
+  if (code == kOk) code = make_descriptors(link);
   if (code == kOk) code = make_staging(link);
   if (code != kOk) destroy(context, link);
   return code;
@@ -88,7 +98,7 @@ void rdma_backend_close(Context& context, Link* l) noexcept {
     link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
   }
   while (!l->ops->delivered(l) && l->ops->progress(l, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
-    nap(link->e.channel->fd, -1, kNapMinNs);
+    nap(cm_fd(link), -1, kNapMinNs);
     l->ops->alive(l, kPutSide);
   }
   destroy(context, link);

@@ -29,10 +29,16 @@ struct RdmaLink : Link {
   uint64_t signalled;
   uint64_t completed;
   uint32_t unsignalled_posts;
+  uint32_t signal_every;  // one post in so many asks for a completion
+  int poll_most;          // completions taken at once
   uint32_t owed;
   uint64_t posted_at_look;  // and since when nothing was posted
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
+  // What figures.cc tells.
+  uint64_t doorbells;
+  uint64_t completions;  // of sends
+  uint32_t port_downs, port_ups, gid_changes;
   bool wants_completions;  // a side may sleep for room in the queue, or for delivery
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
@@ -81,6 +87,12 @@ struct RdmaPoint : ListenPoint {
   rdma_cm_id* id;
   int wake_fd;
   HalfOpen half_open[kHalfOpenMax];
+  // Made without rdma_cm (exchange.cc): its one client is named by the caller.
+  bool is_endpoint;
+  bool spent;
+  Endpoint e;
+  uint32_t gid_index;
+  uint32_t psn;
 };
 
 Code rdma_backend_listen(Context& context, ListenPoint* point) noexcept;
@@ -89,6 +101,10 @@ void rdma_backend_unlisten(Context& context, ListenPoint* point) noexcept;
 Code rdma_backend_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
 Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
                           Link* link) noexcept;
+uint32_t rdma_figures(Link* link, Figure* to, uint32_t most) noexcept;
+Code rdma_open_endpoint(Context& context, ListenPoint* point, void* blob, size_t* bytes) noexcept;
+Code rdma_connect_endpoint(Context& context, ListenPoint* point, const void* blob, size_t bytes, Deadline deadline,
+                           Link* link) noexcept;
 void rdma_backend_close(Context& context, Link* link) noexcept;
 
 // Numeric or by name; passive: for listening.

@@ -54,6 +54,7 @@ struct Mail {
   Letter receives;  // how many the peer has posted since the channel began
   Letter op_tail;
   Letter op_credit;
+  Letter knock;  // between two endpoints without rdma_cm: whoever hears it may send
 };
 
 inline constexpr size_t kMailOffset = kBackendOffset;
@@ -72,6 +73,7 @@ inline const Mail& mail_of(const Inbox* inbox) noexcept {
 }
 
 inline constexpr uint64_t kReceivesLetter = kMailOffset + offsetof(Mail, receives);
+inline constexpr uint64_t kKnockLetter = kMailOffset + offsetof(Mail, knock);
 inline constexpr size_t kOpTail = offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 
 // Where a word of core's goes.

@@ -6,7 +6,7 @@
 
 namespace rc {
 
-Card make_card(Code code) noexcept { return {kHelloMagic, kWireVersion, code, kLayoutHash}; }
+Card make_card(Code code, uint32_t mtu) noexcept { return {kHelloMagic, kWireVersion, code, kLayoutHash, mtu}; }
 
 Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   // The same checks in the same words as those of a hello.
@@ -17,7 +17,10 @@ Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   h.version = card->version;
   h.layout = card->layout;
   h.kind = Hello::kAsk;
-  return check_hello(h, sizeof h, Hello::kAsk);
+  Code code = check_hello(h, sizeof h, Hello::kAsk);
+  if (code == kOk && !is_mtu(card->mtu))
+    code = fail(kNotRingchan, "the peer's MTU of %llu bytes is none", static_cast<unsigned long long>(card->mtu));
+  return code;
 }
 
 Code check_rdma_hello(const RdmaHello& h, size_t bytes, Hello::Kind kind) noexcept {
