@@ -466,8 +466,9 @@ int32_t rc_channel_close(rc_channel channel);
  *     both: rc_endpoint_open -> bytes        exchange the bytes        both: rc_endpoint_connect -> channel */
 
 /* Opens an endpoint and describes it.
- * Parameters: ctx; uri - rdma://ADDRESS:PORT, where ADDRESS is this end's own (its GID is used; 0.0.0.0: the best one of
- * the first port that is up) and PORT means nothing; config - for the channel, or NULL, read during the call only; blob
+ * Parameters: ctx; uri - rdma://ADDRESS:PORT, where ADDRESS is this end's own (its GID is used; 0.0.0.0: the best one
+ * of the first port that is up) and PORT means nothing; config - for the channel, or NULL, read during the call only;
+ * blob
  * - out; bytes - in: the room there, 512 is always enough, out: what is used; endpoint - out, a listener that
  * rc_endpoint_connect takes. Returns: RC_OK; RC_E_SIZE (no room: *bytes says how much is needed; also: ring_bytes above
  * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up has that GID);

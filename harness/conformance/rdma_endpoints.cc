@@ -175,7 +175,7 @@ TEST_P(RdmaEndpoints, RingSizeIsAgreed) {
 }
 
 TEST_P(RdmaEndpoints, KnobsOfThePathAreFree) {
-  End a(uri("&psn=77&mtu=256&static_rate=2")), b(uri());
+  End a(uri("&psn=77&mtu=256&tclass=104")), b(uri());
   meet(a, b);
   int64_t value = 0;
   EXPECT_RC(RC_OK, rc_channel_figure(b.channel, "peer_psn", &value));
@@ -183,8 +183,8 @@ TEST_P(RdmaEndpoints, KnobsOfThePathAreFree) {
   EXPECT_GE(77 + 10, value);
   EXPECT_RC(RC_OK, rc_channel_figure(b.channel, "mtu", &value));
   EXPECT_EQ(256, value);
-  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "static_rate", &value));
-  EXPECT_EQ(2, value);
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "tclass", &value));
+  EXPECT_EQ(104, value);
   exchange(a, b);
 }
 

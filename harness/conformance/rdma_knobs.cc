@@ -103,7 +103,7 @@ TEST_F(RdmaKnob, EachIsTaken) {
     int64_t value;
   };
   const std::vector<std::vector<Knob>> some = {
-      {{"mtu", 512}, {"tclass", 104}, {"flow_label", 77}, {"static_rate", 2}},
+      {{"mtu", 512}, {"tclass", 104}, {"flow_label", 77}},
       {{"min_rnr_timer", 20}, {"ack_timeout", 12}, {"retry_count", 2}, {"rnr_retry", 1}, {"timeout_ms", 500}},
       {{"sq_depth", 64}, {"cq_depth", 100}, {"cq_poll", 3}, {"signal", 4}, {"inline", 0}, {"sge", 2}},
       {{"pkey", 0}, {"port", 1}, {"path_bits", 0}}};
@@ -130,10 +130,11 @@ TEST_F(RdmaKnob, EachIsTaken) {
   }
 }
 
-// Soft-RoCE has no service levels, and the kernel finds the hop limit of a RoCE route by itself.
+// Soft-RoCE has neither service levels nor rates, and the kernel finds the hop limit of a RoCE route by itself.
 TEST_F(RdmaKnob, SomeAreTheDevicesLastWord) {
-  ASSERT_EQ(RC_OK, connect("?sl=3&hop_limit=7", "")) << reason_;
+  ASSERT_EQ(RC_OK, connect("?sl=3&static_rate=2&hop_limit=7", "")) << reason_;
   EXPECT_LE(0, figure(near_, "sl"));
+  EXPECT_LE(0, figure(near_, "static_rate"));
   EXPECT_LE(1, figure(near_, "hop_limit"));
 }
 
