@@ -473,4 +473,28 @@ int32_t rc_channel_counters(rc_channel channel, rc_counters* counters) {
   });
 }
 
+int32_t rc_channel_figure(rc_channel channel, const char* name, int64_t* value) {
+  if (name == nullptr) return null_argument("name");
+  if (value == nullptr) return null_argument("value");
+  *value = 0;
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept {
+    Link* link = c.link();
+    Figure figures[kFiguresMost] = {{"ring_bytes", static_cast<int64_t>(link->ring_bytes)},
+                                    {"op_ring_bytes", link->op_ring_bytes},
+                                    {"op_requests", link->requests}};
+    constexpr uint32_t kOfAll = 3;
+    uint32_t n = kOfAll + link->ops->extras->figures(link, figures + kOfAll, kFiguresMost - kOfAll);
+    char names[400] = "";
+    for (uint32_t i = 0; i < n; ++i) {
+      if (strcmp(figures[i].name, name) == 0) {
+        *value = figures[i].value;
+        return kOk;
+      }
+      strncat(names, " ", sizeof names - strlen(names) - 1);
+      strncat(names, figures[i].name, sizeof names - strlen(names) - 1);
+    }
+    return fail(kInvalid, "a channel over %s has no figure \"%s\"; it has:%s", link->ops->scheme, name, names);
+  });
+}
+
 }  // extern "C"

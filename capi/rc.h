@@ -19,8 +19,12 @@
  * and &busy_poll_us=N (SO_BUSY_POLL; default none). Each end has its own.
  *     rdma://host:port     two processes anywhere, over an RDMA device (InfiniBand, RoCE, soft-RoCE); parameters behind
  *                          "?", joined by "&": dev=NAME, port=N, mode=poll|event (event: this end can sleep and has a
- *                          descriptor), sq_depth=N, rq_depth=N, inline=N, tclass=N, timeout_ms=N (2000), retry_count=N,
- *                          ack_timeout=N, rnr_retry=N
+ *                          descriptor), timeout_ms=N (2000: so long may the peer's NIC be silent), retry_count=N,
+ *                          ack_timeout=N, rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
+ *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
+ *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
+ *                          access=write[+read][+atomic]. What the device cannot do is refused; rc_channel_figure
+ *                          tells what was chosen
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -269,6 +273,21 @@ typedef struct rc_counters {
   uint64_t rings;     /* doorbells sent to a sleeping peer */
 } rc_counters;
 
+/* A port of an RDMA device. */
+typedef struct rc_device {
+  uint32_t size;       /* in: sizeof(rc_device) */
+  uint32_t port;       /* from 1 */
+  char name[64];       /* of the device, for dev=NAME */
+  uint64_t guid;       /* of the device, in this machine's byte order */
+  uint32_t active;     /* 1: the port is up */
+  uint32_t infiniband; /* 1: InfiniBand, 0: Ethernet (RoCE) */
+  uint32_t mtu;        /* of a packet, in bytes, as the port is now */
+  uint32_t mtu_max;    /* what it could do */
+  uint32_t gids;       /* GIDs in use */
+  uint32_t gid_index;  /* the one that is chosen if none is named; 4,294,967,295: there is none */
+  uint8_t gid[16];
+} rc_device;
+
 /* rc_mesh_config.flags */
 #define RC_MESH_ID 1u /* `id` is this member's; without: found from the local interfaces */
 #define RC_MESH_PARTIAL                                                                        \
@@ -498,6 +517,36 @@ uint64_t rc_attach_overhead(void);
  * Blocks: until calls of other threads on this channel have been woken and have left (they return RC_E_CLOSING).
  * Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
+
+/* ------------------------------------------------------------------------------------------------- Endpoints */
+
+/* An endpoint is one end of a connection that describes itself in a few hundred bytes. The caller carries these to the
+ * peer by whatever way there is, and both ends connect. Over rdma it needs no rdma_cm; no other backend has it.
+ *     both: rc_endpoint_open -> bytes        exchange the bytes        both: rc_endpoint_connect -> channel */
+
+/* Opens an endpoint and describes it.
+ * Parameters: ctx; uri - rdma://ADDRESS:PORT, where ADDRESS is this end's own (its GID is used; 0.0.0.0: the best one
+ * of the first port that is up) and PORT means nothing; config - for the channel, or NULL, read during the call only;
+ * blob
+ * - out; bytes - in: the room there, 512 is always enough, out: what is used; endpoint - out, a listener that
+ * rc_endpoint_connect takes. Returns: RC_OK; RC_E_SIZE (no room: *bytes says how much is needed; also: ring_bytes above
+ * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up has that GID);
+ * RC_E_POOL; RC_E_NO_MEMORY; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_NO_DESCRIPTORS;
+ * RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after rc_open; close it with
+ * rc_listener_close, also after it was connected. Since: 0.2. */
+int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* config, void* blob, size_t* bytes,
+                         rc_listener* endpoint);
+
+/* Connects an endpoint to the peer's.
+ * Parameters: endpoint; blob, bytes - what the peer's rc_endpoint_open gave; timeout_ns - nanoseconds; channel - out.
+ * Returns: RC_OK; RC_E_NOT_RINGCHAN, RC_E_VERSION, RC_E_LAYOUT, RC_E_NO_PERMISSION (another token), RC_E_SIZE (the ring
+ * sizes do not fit) or RC_E_INVALID (NULL, or the endpoint's own blob): of the blob, and the endpoint can still be
+ * connected; after all others it cannot: RC_E_TIMEOUT (the peer did not connect); RC_E_STOPPED; RC_E_CLOSING;
+ * RC_E_SYSTEM. RC_E_STATE: it was connected, or is a listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY; RC_E_POOL.
+ * Blocks: until the peer connects too, or the deadline; a peer that dies later is noticed by time-out only. Threads:
+ * one at a time per endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */
+int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes, int64_t timeout_ns,
+                            rc_channel* channel);
 
 /* ------------------------------------------------------------------------------------------------- Mesh */
 
@@ -917,6 +966,23 @@ int32_t rc_channel_choice(rc_channel channel, char* text, size_t capacity);
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is 0 or unknown).
  * Blocks: no. Threads: any; the values of a running direction are approximate. Order: none. Since: 0.1. */
 int32_t rc_channel_counters(rc_channel channel, rc_counters* counters);
+
+/* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes), and over
+ * rdma what was chosen for each number of the URI, as the queue pair has it, and what is counted: requests (posted),
+ * doorbells, completions, receives, port_downs, port_ups, gid_changes.
+ * Parameters: channel; name - as in a URI; value - out.
+ * Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists those that there are); RC_E_HANDLE;
+ * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2. */
+int32_t rc_channel_figure(rc_channel channel, const char* name, int64_t* value);
+
+/* ------------------------------------------------------------------------------------------------- Devices */
+
+/* Describes one port of the machine's RDMA devices.
+ * Parameters: index - from 0; device - in: its size; out: the rest, as much as fits.
+ * Returns: RC_OK; RC_E_RANGE (there are not so many); RC_E_NO_DEVICE (no device, or no rdma-core; the reason says what
+ * to do); RC_E_CONFIG (size is 0 or unknown); RC_E_INVALID (NULL); RC_E_SYSTEM. Blocks: no. Threads: any. Order: none.
+ * Since: 0.2. */
+int32_t rc_device_info(uint32_t index, rc_device* device);
 
 #ifdef __cplusplus
 }

@@ -72,6 +72,27 @@ struct Why {
   const char* get() const noexcept { return text.load(std::memory_order_acquire); }
 };
 
+// One number that a backend can tell of a link: what was chosen for a knob, or what it counts.
+struct Figure {
+  const char* name;  // static
+  int64_t value;
+};
+inline constexpr uint32_t kFiguresMost = 64;
+
+// A port of a device that a backend can use.
+struct Device {
+  char name[64];
+  uint64_t guid;
+  uint32_t port;
+  bool active;
+  bool infiniband;  // else Ethernet
+  uint32_t mtu;     // bytes, as the port is now
+  uint32_t mtu_max;
+  uint32_t gids;  // in use
+  uint32_t gid;   // the one that would be chosen
+  uint8_t gid_bytes[16];
+};
+
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.
 struct Link {
   const Backend* ops;
@@ -93,6 +114,8 @@ struct Link {
   // For both sides: becomes readable when the peer's process has ended, also if others hold copies of its descriptors,
   // and when progress has something to do; -1: none.
   int common_fd;
+  // Not 0: a side that sleeps looks so often whether the link still works, because nothing else would tell.
+  int64_t look_every_ns;
   int64_t peer_pid;  // 0: unknown
   int64_t peer_uid;  // -1: unknown
   Why why;
@@ -124,8 +147,8 @@ struct ListenPoint {
 };
 
 // How a backend takes part in a list of transports, a+b://HOST:PORT.
-enum Place : uint32_t {
-  kNoPlace,   // not at all
+enum Reach : uint32_t {
+  kNotListed,   // not at all
   kAnyHost,   // its own URIs are SCHEME://HOST:PORT
   kThisHost,  // its own URIs are SCHEME:NAME, for processes of one host: the name is HOST:PORT, HOST as a number
 };
@@ -141,6 +164,19 @@ struct Pursuit {
 // For a backend whose attempts do not go on: its connect, and nothing that could be abandoned.
 Code connect_at_once(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept;
 void abandon_nothing(Pursuit*) noexcept;
+// What few backends have; kNoExtras has an answer to each.
+struct Extras {
+  // Fills in at most `most` figures and says how many. Called by the get side.
+  uint32_t (*figures)(Link*, Figure* to, uint32_t most) noexcept;
+  // The i-th port of all devices; kRange: there are fewer.
+  Code (*device)(uint32_t i, Device*) noexcept;
+  // An end whose description the caller carries to the peer. Made like a listener, and unlisten ends it; no accept.
+  // *bytes: in, the room at `blob`; out, the description's size.
+  Code (*open_endpoint)(Context&, ListenPoint*, void* blob, size_t* bytes) noexcept;
+  // The peer's description has come: like connect.
+  Code (*connect_endpoint)(Context&, ListenPoint*, const void* blob, size_t bytes, Deadline, Link*) noexcept;
+};
+extern const Extras kNoExtras;
 
 struct Backend {
   const char* scheme;
@@ -174,7 +210,8 @@ struct Backend {
   void (*ring)(Link*, Side) noexcept;  // wakes that side of the peer; never blocks
   void (*interrupt)(Link*) noexcept;   // wakes this end's own sleepers
 
-  Place place = kNoPlace;
+  Reach reach = kNotListed;
+  const Extras* extras = &kNoExtras;
   // Control path, for who may not wait: one try at one listener. Begins it, or goes on with the one under way as far as
   // it goes now. While pursuit->fd says afterwards that it is under way, the result is kWouldBlock, or kPool if it is
   // only a pool of the context that it waits for; it is to be pursued when fd is ready, or abandoned. Else it is

@@ -85,7 +85,12 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
     (get ? get_.sleeps : put_.sleeps).add(1);
     // A peer that wakes us again and again for nothing gets no more of the processor than a nap leaves it.
     if (fd >= 0 && armed && wakes < kIdleWakes) {
-      code = wait_readable(fd, context_->stop_fd(), deadline, link_->common_fd);
+      Deadline next = link_->look_every_ns != 0 ? deadline.sooner(link_->look_every_ns) : deadline;
+      code = wait_readable(fd, context_->stop_fd(), next, link_->common_fd);
+      if (code == kTimeout && deadline.left(now_ns()) != 0) {  // only time to look
+        code = kOk;
+        wakes = 0;
+      }
       if (code == kTimeout) code = fail_plain(kTimeout, timeout_text);
     } else {
       int64_t left = deadline.left(now_ns());

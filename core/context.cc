@@ -286,14 +286,15 @@ void Context::drop_point(ListenPoint* point) noexcept {
   unlock();
 }
 
-Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
+template <class Start>
+Code Context::open_point(const char* text, const ChannelParams& params, Start start, uint64_t* id) noexcept {
   Uri uri;
   const Backend* backend = nullptr;
   Code code = parse_for_backend(text, &uri, &backend);
   if (code != kOk) return code;
   ListenPoint* point = take_point(backend, uri, params);
   if (point == nullptr) return kPool;
-  code = backend->listen(*this, point);
+  code = start(point);
   if (code != kOk) {
     drop_point(point);
     return code;
@@ -305,9 +306,22 @@ Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id
   return kOk;
 }
 
-Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
+Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
+  return open_point(
+      text, params, [this](ListenPoint* point) noexcept { return point->ops->listen(*this, point); }, id);
+}
+
+Code Context::open_endpoint(const char* text, const ChannelParams& params, void* blob, size_t* bytes,
+                            uint64_t* id) noexcept {
+  return open_point(
+      text, params,
+      [&](ListenPoint* point) noexcept { return point->ops->extras->open_endpoint(*this, point, blob, bytes); }, id);
+}
+
+template <class Fill>
+Code Context::open_at_point(Listener* l, uint64_t listener_id, Fill fill, uint64_t* id) noexcept {
   if (l->inside.exchange(1, std::memory_order_seq_cst) != 0) {
-    return fail_plain(kBusy, "another thread is in rc_accept on this listener");
+    return fail_plain(kBusy, "another thread is in a call that takes a client of this listener");
   }
   Code code = kClosing;
   if (l->id.load(std::memory_order_seq_cst) == listener_id) {  // pairs with close_listener: both exchange, then look
@@ -315,8 +329,7 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
     code = open_channel(
         point->ops->link_bytes, point->params.wait,
         [&](Link* link) noexcept {
-          Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
-          if (c == kTimeout && timeout_ns == 0) c = fail_plain(kWouldBlock, "no client is waiting");
+          Code c = fill(point, link);
           if (c == kOk && link->uri[0] == '\0') memcpy(link->uri, point->uri.text, sizeof link->uri);
           return c;
         },
@@ -326,6 +339,27 @@ Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint
   l->inside.store(0, std::memory_order_release);
   if (code != kOk && closing) return fail_plain(kClosing, "the listener is being closed by another thread");
   return code;
+}
+
+Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
+  return open_at_point(
+      l, listener_id,
+      [&](ListenPoint* point, Link* link) noexcept {
+        Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
+        return c == kTimeout && timeout_ns == 0 ? fail_plain(kWouldBlock, "no client is waiting") : c;
+      },
+      id);
+}
+
+Code Context::connect_endpoint(Listener* l, uint64_t listener_id, const void* blob, size_t bytes, int64_t timeout_ns,
+                               uint64_t* id) noexcept {
+  return open_at_point(
+      l, listener_id,
+      [&](ListenPoint* point, Link* link) noexcept {
+        link->ops = point->ops;
+        return point->ops->extras->connect_endpoint(*this, point, blob, bytes, Deadline::after(timeout_ns), link);
+      },
+      id);
 }
 
 Code Context::close_listener(Listener* l, uint64_t id) noexcept {
@@ -404,7 +438,7 @@ Code Context::pursue(const char* text, const ChannelParams& params, int64_t time
   Code code = parse_for_backend(text, &uri, &pursuit->ops);
   if (code != kOk) return code;
   return open_channel(
-      params.wait,
+      pursuit->ops->link_bytes, params.wait,
       [&](Link* link) noexcept {
         link->ops = pursuit->ops;
         memcpy(link->uri, uri.text, sizeof link->uri);

@@ -96,6 +96,10 @@ class Context {
   Code accept(Listener* listener, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept;
   Code close_listener(Listener* listener, uint64_t id) noexcept;
   Code connect(const char* uri, const ChannelParams& params, int64_t timeout_ns, uint64_t* id) noexcept;
+  // An endpoint is a listener whose one client is named by the caller.
+  Code open_endpoint(const char* uri, const ChannelParams& params, void* blob, size_t* bytes, uint64_t* id) noexcept;
+  Code connect_endpoint(Listener* listener, uint64_t listener_id, const void* blob, size_t bytes, int64_t timeout_ns,
+                        uint64_t* id) noexcept;
   Code attach(const AttachParams& params, uint64_t* id) noexcept;
   Code connect_self(uint32_t wait, uint64_t* id) noexcept;
   // Begins to connect, or goes on with it: see Backend::pursue. kOk: *id is the channel's.
@@ -188,6 +192,12 @@ class Context {
   static void* run_driver(void* context) noexcept;
   void drive_until_close() noexcept;
   uint32_t slot_of(const ListenPoint* point) const noexcept;
+  // start: makes the point.
+  template <class Start>
+  Code open_point(const char* uri, const ChannelParams& params, Start start, uint64_t* id) noexcept;
+  // fill: gets a client of the point and fills the link.
+  template <class Fill>
+  Code open_at_point(Listener* listener, uint64_t listener_id, Fill fill, uint64_t* id) noexcept;
   static Context* carve(Arena& arena, const Limits& limits) noexcept;
   Link* link_of(uint32_t slot) noexcept;
 

@@ -83,7 +83,7 @@ Code all_failed(const Uri& uri, const Transports& list, const Result* results) n
 // A member's URI for this host. Two processes must agree on the last two: PROTOCOL.md T1.
 Code uri_for(const Uri& uri, const Backend* member, const char* host, uint16_t port, Uri* out) noexcept {
   char name[kUriBytes + 16];
-  snprintf(name, sizeof name, "%s%s:%u", member->place == kThisHost ? "" : "//", host, unsigned{port});
+  snprintf(name, sizeof name, "%s%s:%u", member->reach == kThisHost ? "" : "//", host, unsigned{port});
   return member_uri(uri, member->scheme, name, out);
 }
 
@@ -146,9 +146,9 @@ Code try_member(Connecting& c, uint32_t i, int64_t try_ns) noexcept {
   uint32_t left = 0;
   for (uint32_t k = 0; k < c.list.count; ++k) left += c.results[k].out ? 0 : 1;
   // With nobody else to be tried it may have all the time, but for one that has several places to look at.
-  Deadline until = left == 1 && member->place != kThisHost ? c.deadline : c.deadline.sooner(try_ns);
+  Deadline until = left == 1 && member->reach != kThisHost ? c.deadline : c.deadline.sooner(try_ns);
   Code code =
-      member->place == kThisHost ? try_here(c, member, until, result) : try_at(c, member, c.list.host, until, result);
+      member->reach == kThisHost ? try_here(c, member, until, result) : try_at(c, member, c.list.host, until, result);
   result->out = code != kOk && !passes(code);
   return code;
 }
@@ -164,13 +164,13 @@ void tell_choice(const Connecting& c, uint32_t taken) noexcept {
 // Looks the host up once: a machine keeps its addresses while we try.
 Code look_at_host(Connecting& c) noexcept {
   bool needed = false;
-  for (uint32_t i = 0; i < c.list.count; ++i) needed |= c.list.at[i]->place == kThisHost;
+  for (uint32_t i = 0; i < c.list.count; ++i) needed |= c.list.at[i]->reach == kThisHost;
   if (!needed) return kOk;
   LocalAddresses addresses;
   Code code = addresses.read();
   if (code == kOk) code = addresses.find(c.list.host, true, &c.here);
   for (uint32_t i = 0; i < c.list.count; ++i) {
-    if (c.list.at[i]->place != kThisHost || (code == kOk && c.here.count != 0)) continue;
+    if (c.list.at[i]->reach != kThisHost || (code == kOk && c.here.count != 0)) continue;
     if (code == kOk) not_here(c.list);
     note(&c.results[i], code == kOk ? kUnreachable : code);
     c.results[i].out = true;
@@ -252,7 +252,7 @@ uint16_t port_of(const Uri& uri) noexcept {
 // Port 0: the first member that says what the system chose decides for all.
 Code choose_port(Context& context, FallbackPoint* point, Transports* list, Result* results) noexcept {
   for (uint32_t i = 0; i < list->count && list->port == 0; ++i) {
-    if (list->at[i]->place != kAnyHost) continue;
+    if (list->at[i]->reach != kAnyHost) continue;
     ListenPoint* made = nullptr;
     Code code = listen_member(context, point, list->at[i], list->host, 0, &made);
     if (code != kOk) {
@@ -282,7 +282,7 @@ Code listen_everywhere(Context& context, FallbackPoint* point, const Transports&
                        Result* results) noexcept {
   for (uint32_t i = 0; i < list.count; ++i) {
     if (results[i].answered || results[i].code != kOk) continue;
-    bool near = list.at[i]->place == kThisHost;
+    bool near = list.at[i]->reach == kThisHost;
     ListenPoint* made = nullptr;
     Code code = near && here.count == 0
                     ? not_here(list)

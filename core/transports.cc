@@ -33,7 +33,7 @@ Code add_member(const Uri& uri, const char* scheme, size_t bytes, Transports* li
                 uri.text);
   const Backend* backend = find_backend(scheme, bytes);
   if (backend == nullptr) return no_backend(uri, scheme, bytes);
-  if (backend->place == kNoPlace)
+  if (backend->reach == kNotListed)
     return fail(kUri, "URI \"%s\": %s has no HOST:PORT and cannot stand in a list of transports", uri.text,
                 backend->scheme);
   for (uint32_t i = 0; i < list->count; ++i) {

@@ -7,13 +7,16 @@
 namespace rc {
 namespace {
 
-Code absent(const Uri& uri) noexcept {
-  Knobs knobs;
-  Code code = read_knobs(uri, &knobs);
-  if (code != kOk) return code;
+Code no_rdma_core() noexcept {
   return fail_plain(kNoDevice,
                     "this library was built without rdma-core; apt-get install libibverbs-dev librdmacm-dev, and "
                     "build it again");
+}
+
+Code absent(const Uri& uri) noexcept {
+  Knobs knobs;
+  Code code = read_knobs(uri, &knobs);
+  return code == kOk ? no_rdma_core() : code;
 }
 
 Code absent_listen(Context&, ListenPoint* point) noexcept { return absent(point->uri); }
@@ -31,11 +34,19 @@ Code no_alive(Link*, Side) noexcept { return kUnsupported; }
 void no_ring(Link*, Side) noexcept {}
 void no_interrupt(Link*) noexcept {}
 
+uint32_t no_figures(Link*, Figure*, uint32_t) noexcept { return 0; }
+Code absent_device(uint32_t, Device*) noexcept { return no_rdma_core(); }
+Code absent_endpoint(Context&, ListenPoint* point, void*, size_t*) noexcept { return absent(point->uri); }
+Code no_connection(Context&, ListenPoint*, const void*, size_t, Deadline, Link*) noexcept { return kUnsupported; }
+constexpr Extras kAbsentExtras = {no_figures, absent_device, absent_endpoint, no_connection};
+
 }  // namespace
 
-const Backend kRdmaBackend = {
-    "rdma",   sizeof(Link), sizeof(ListenPoint), absent_listen, no_point, no_unlisten, no_accept,    absent_connect,
-    no_close, no_post,      no_progress,         no_delivered,  no_alive, no_ring,     no_interrupt, kAnyHost};
+const Backend kRdmaBackend = {"rdma",        sizeof(Link), sizeof(ListenPoint), absent_listen,
+                              no_point,      no_unlisten,  no_accept,           absent_connect,
+                              no_close,      no_post,      no_progress,         no_delivered,
+                              no_alive,      no_ring,      no_interrupt,        kAnyHost,
+                              &kAbsentExtras};
 
 }  // namespace rc
 #endif

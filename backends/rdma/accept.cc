@@ -26,7 +26,7 @@ bool watch(int set, int fd) noexcept {
 }
 
 void forget(Context& context, HalfOpen* h) noexcept {
-  if (h->step != Step::kFree) g_verbs.disconnect(h->e.id);
+  if (h->step != Step::kFree) drop_connection(&h->e);
   destroy_endpoint(context, &h->e);
   h->step = Step::kFree;
 }
@@ -61,7 +61,7 @@ void turn_down(rdma_cm_id* id, Code code) noexcept {
 }
 
 // A client knocks. A problem of ours is the caller's to know; one of the client's is the client's.
-Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, Code card_code) noexcept {
+Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card& theirs, Code card_code) noexcept {
   if (card_code != kOk) {
     turn_down(id, card_code);
     return kOk;
@@ -72,9 +72,12 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, Code card_c
   Code code = set_options(id, point->knobs);
   if (code == kOk) code = make_endpoint(point->uri, point->knobs, &h->parley, &h->e);
   if (code == kOk && !watch(point->fd, h->e.completions->fd)) code = fail_errno(kSystem, "watching a client", errno);
-  Card card = make_card(kOk);
-  rdma_conn_param p = connection_params(point->knobs, card);
-  if (code == kOk && g_verbs.accept(id, &p) != 0) code = fail_errno(kSystem, "rdma_accept", errno);
+  if (code == kOk) code = enter_connection(point->knobs, static_cast<uint32_t>(theirs.mtu), &h->e);
+  if (code == kOk) {
+    Card card = make_card(kOk, h->e.mtu);
+    rdma_conn_param p = connection_params(point->knobs, h->e, card);
+    if (g_verbs.accept(id, &p) != 0) code = fail_errno(kSystem, "rdma_accept", errno);
+  }
   if (code == kOk) {
     h->step = Step::kConnecting;
     h->established = false;
@@ -106,7 +109,7 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   Card card;
   Code card_code = check_card(event->param.conn.private_data, event->param.conn.private_data_len, &card);
   g_verbs.ack_cm_event(event);
-  if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card_code);
+  if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
   HalfOpen* h = half_open_of(point, id);
   if (h != nullptr && type == RDMA_CM_EVENT_ESTABLISHED) {
     h->established = true;
@@ -122,11 +125,14 @@ Code offer(Context& context, RdmaPoint* point, HalfOpen* h) noexcept {
   size_t bytes = 0;
   Code code = receive_hello(&h->e, &h->parley, &ask, &bytes);
   if (code == kOk) code = check_rdma_hello(*ask, bytes, Hello::kAsk);
-  if (code == kOk) code = judge_ask(ask->hello, point->params, &h->ring_bytes);
+  uint64_t ring_bytes = 0;
+  if (code == kOk) code = judge_ask(ask->hello, point->params, &ring_bytes);
   if (code != kOk) return code;
+  h->agreed.ring_bytes = ring_bytes;
+  agree_on_ops(ask->hello, point->params, &h->agreed);
   memcpy(h->identity, ask->hello.identity, sizeof h->identity);
-  code = make_rings(context, h->ring_bytes, &h->e);
-  if (code == kOk) code = send_hello(&h->e, &h->parley, make_hello(Hello::kOffer, point->params, h->ring_bytes));
+  code = make_rings(context, h->agreed, &h->e);
+  if (code == kOk) code = send_hello(&h->e, &h->parley, make_hello(Hello::kOffer, point->params, ring_bytes));
   if (code == kOk) h->step = Step::kOffered;
   return code;
 }
@@ -139,10 +145,10 @@ Code let_go(RdmaPoint* point, HalfOpen* h) noexcept {
   size_t bytes = 0;
   code = receive_hello(&h->e, &h->parley, &accept, &bytes);
   if (code == kOk) code = check_rdma_hello(*accept, bytes, Hello::kAccept);
-  if (code == kOk) code = check_inbox(*accept, h->ring_bytes);
+  if (code == kOk) code = check_inbox(*accept, h->agreed.both_rings());
   if (code != kOk) return code;
   h->accept = *accept;
-  code = send_hello(&h->e, &h->parley, make_hello(Hello::kGo, point->params, h->ring_bytes));
+  code = send_hello(&h->e, &h->parley, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes));
   if (code == kOk) h->step = Step::kGoing;
   return code;
 }
@@ -159,7 +165,7 @@ Code finish(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) noe
   h->step = Step::kFree;
   link->ops = point->ops;
   memcpy(link->identity, h->identity, sizeof link->identity);
-  return fill_link(context, point->knobs, &h->e, h->accept, h->ring_bytes, link);
+  return fill_link(context, point->knobs, &h->e, h->accept, h->agreed, link);
 }
 
 // kOk: this client is through and fills the link. kWouldBlock: not yet.
@@ -261,11 +267,13 @@ void rdma_backend_interrupt_accept(ListenPoint* p) noexcept {
 void rdma_backend_unlisten(Context& context, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
   for (HalfOpen& h : point->half_open) forget(context, &h);
+  destroy_endpoint(context, &point->e);
   stop_listening(point);
 }
 
 Code rdma_backend_accept(Context& context, ListenPoint* p, Deadline deadline, Link* link) noexcept {
   RdmaPoint* point = rdma(p);
+  if (point->is_endpoint) return fail(kState, "%s: this is an endpoint; rc_endpoint_connect connects it", p->uri.text);
   for (int late = 0;;) {
     if (p->closing.load(std::memory_order_acquire))
       return fail_plain(kClosing, "the listener is being closed by another thread");

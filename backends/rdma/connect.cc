@@ -30,6 +30,7 @@ struct Attempt {
   Deadline answer;  // until when the listener's side may say yes or no
   Endpoint e;
   Parley parley;
+  Link agreed;  // only the sizes of its rings
 };
 
 struct Event {
@@ -82,12 +83,15 @@ Code explain(const Attempt& a, const Event& event) noexcept {
   }
 }
 
-Code await_event(Attempt& a, rdma_cm_event_type wanted) noexcept {
+Code await_event(Attempt& a, rdma_cm_event_type wanted, Card* card = nullptr) noexcept {
   for (;;) {
     Event event = {};
     Code code = take_event(a.e.channel, &event);
     if (code == kOk && event.type != wanted) return explain(a, event);
-    if (code == kOk && wanted == RDMA_CM_EVENT_ESTABLISHED) return event.card_code;
+    if (code == kOk && card != nullptr) {
+      *card = event.card;
+      return event.card_code;
+    }
     if (code != kWouldBlock) return code;
     code = wait_again(a, a.answer, -1);
     if (code != kOk) return code;
@@ -147,7 +151,7 @@ Code find_way(Attempt& a, const sockaddr_storage& to) noexcept {
   return code == kOk ? make_endpoint(a.uri, a.knobs, &a.parley, &a.e) : code;
 }
 
-Code check_offer(const Attempt& a, const RdmaHello& offer) noexcept {
+Code check_offer(Attempt& a, const RdmaHello& offer) noexcept {
   uint64_t ring_bytes = offer.hello.ring_bytes;
   if (ring_bytes == 0 || ring_bytes > a.params.ring_bytes_max ||
       (a.params.ring_bytes != 0 && ring_bytes != a.params.ring_bytes)) {
@@ -155,42 +159,49 @@ Code check_offer(const Attempt& a, const RdmaHello& offer) noexcept {
                 static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(a.params.ring_bytes),
                 static_cast<unsigned long long>(a.params.ring_bytes_max));
   }
-  return check_inbox(offer, ring_bytes);
+  a.agreed.ring_bytes = ring_bytes;
+  agree_on_ops(offer.hello, a.params, &a.agreed);
+  return check_inbox(offer, a.agreed.both_rings());
 }
 
 Code shake_hands(Attempt& a, const RdmaHello** offer) noexcept {
   Code code = send_hello(&a.e, &a.parley, make_hello(Hello::kAsk, a.params, a.params.ring_bytes));
   if (code == kOk) code = await_hello(a, Hello::kOffer, offer);
   if (code == kOk) code = check_offer(a, **offer);
-  if (code == kOk) code = make_rings(a.context, (*offer)->hello.ring_bytes, &a.e);
+  if (code == kOk) code = make_rings(a.context, a.agreed, &a.e);
   if (code == kOk) code = await(a, [&]() noexcept { return hellos_delivered(&a.e, &a.parley); });
-  if (code == kOk) code = send_hello(&a.e, &a.parley, make_hello(Hello::kAccept, a.params, (*offer)->hello.ring_bytes));
+  if (code == kOk) code = send_hello(&a.e, &a.parley, make_hello(Hello::kAccept, a.params, a.agreed.ring_bytes));
   const RdmaHello* go = nullptr;
   if (code == kOk) code = await_hello(a, Hello::kGo, &go);
   if (code == kOk) code = await(a, [&]() noexcept { return hellos_delivered(&a.e, &a.parley); });
   return code;
 }
 
+Code call_listener(Attempt& a) noexcept {
+  Card card = make_card(kOk, a.e.mtu);
+  rdma_conn_param p = connection_params(a.knobs, a.e, card);
+  if (g_verbs.connect(a.e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
+  Card answer;
+  Code code = await_event(a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
+  if (code == kOk) code = enter_connection(a.knobs, static_cast<uint32_t>(answer.mtu), &a.e);
+  if (code == kOk && g_verbs.establish(a.e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
+  return code;
+}
+
 // kNoListener, kHandshake: worth another attempt.
 Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
-  Card card = make_card(kOk);
   Code code = find_way(a, to);
-  if (code == kOk) {
-    rdma_conn_param p = connection_params(a.knobs, card);
-    if (g_verbs.connect(a.e.id, &p) != 0) code = fail_errno(kSystem, "rdma_connect", errno);
-  }
-  if (code == kOk) code = await_event(a, RDMA_CM_EVENT_ESTABLISHED);
-  bool established = code == kOk;
-  link->heard = established;
+  if (code == kOk) code = call_listener(a);
+  link->heard = code == kOk;
   const RdmaHello* offer = nullptr;
   if (code == kOk) code = shake_hands(a, &offer);
   if (code == kOk) {
     memcpy(link->identity, offer->hello.identity, sizeof link->identity);
-    return fill_link(a.context, a.knobs, &a.e, *offer, offer->hello.ring_bytes, link);
+    return fill_link(a.context, a.knobs, &a.e, *offer, a.agreed, link);
   }
   // A listener that closed before it said anything: another one may come.
   if (code == kPeerDead && a.parley.received == 0) code = kHandshake;
-  if (established) g_verbs.disconnect(a.e.id);
+  drop_connection(&a.e);
   destroy_endpoint(a.context, &a.e);
   return code;
 }
@@ -223,7 +234,7 @@ Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams&
   if (deadline.at() > answer.at()) answer = deadline;
   bool nobody = false;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
-    Attempt a = {context, uri, knobs, params, deadline, answer, {}, {}};
+    Attempt a = {context, uri, knobs, params, deadline, answer, {}, {}, {}};
     code = attempt(a, to, static_cast<RdmaLink*>(l));
     if (code == kTimeout && nobody) return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
     if (code != kNoListener && code != kHandshake) return code;

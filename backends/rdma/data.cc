@@ -3,10 +3,9 @@
 #if RC_HAVE_VERBS
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
 #include "backends/rdma/rdma.h"
 #include "core/wait.h"
@@ -14,8 +13,6 @@
 namespace rc {
 namespace {
 
-// At least one of so many posts asks for a completion.
-constexpr uint32_t kSignalEvery = 16;
 // Places in the send queue for words that must find room.
 constexpr uint32_t kSendReserve = 8;
 // Receives of the peer that puts leave for credits, and both for the word that tells of receives.
@@ -24,17 +21,6 @@ constexpr uint64_t kCreditReserve = 8;
 constexpr int kCompletionsPerLook = 64;
 
 RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
-
-class Locked {
- public:
-  explicit Locked(RdmaLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->mutex); }
-  ~Locked() { pthread_mutex_unlock(&link_->mutex); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  RdmaLink* link_;
-};
 
 Code state_of(const RdmaLink* link) noexcept {
   auto code = static_cast<Code>(link->state.load(std::memory_order_acquire));
@@ -127,19 +113,19 @@ bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) n
 // One doorbell.
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
   ibv_send_wr* last = &chain->wr[chain->n - 1];
-  uint32_t every = link->e.send_depth / 8 < kSignalEvery ? link->e.send_depth / 8 : kSignalEvery;
-  if (++link->unsignalled_posts >= every || signal) {
+  if (++link->unsignalled_posts >= link->signal_every || signal) {
     last->send_flags |= IBV_SEND_SIGNALED;
     link->unsignalled_posts = 0;
     link->signalled = last->wr_id;
   }
   ibv_send_wr* bad = nullptr;
-  int error = ibv_post_send(link->e.id->qp, chain->wr, &bad);
+  int error = ibv_post_send(link->e.qp, chain->wr, &bad);
   if (error != 0) {
     break_link(link, kPeerDead, "the queue pair takes no more requests: the connection is broken");
     return kPeerDead;
   }
   link->posted += chain->n;
+  ++link->doorbells;
   return kOk;
 }
 
@@ -150,7 +136,10 @@ Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
   return ring_doorbell(link, &chain, false);
 }
 
-Owed owed_for(uint64_t offset) noexcept { return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter; }
+Owed owed_for(uint64_t offset) noexcept {
+  if (offset == offsetof(Inbox, op_credit)) return kOwesOpCredit;
+  return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter;
+}
 
 // Writes what is owed, as far as there is room.
 void pay(RdmaLink* link) noexcept {
@@ -163,6 +152,7 @@ void pay(RdmaLink* link) noexcept {
   const Debt debts[] = {
       {kOwesReceives, &link->receives, kReceivesLetter, 0},
       {kOwesCredit, &link->outbox->credit, letter_of(offsetof(Inbox, credit)), kCreditReserve},
+      {kOwesOpCredit, &link->outbox->op_credit, letter_of(offsetof(Inbox, op_credit)), kCreditReserve},
       {kOwesGetter, &link->outbox->getter, letter_of(offsetof(Inbox, getter)), kCreditReserve},
   };
   for (const Debt& d : debts) {
@@ -177,16 +167,35 @@ void pay(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // completions
 
+// A port that goes down may come up again before the retries end: what ends the link is that they do.
+void take_device_events(RdmaLink* link) noexcept {
+  ibv_async_event event;
+  while (g_verbs.get_async_event(link->e.watch, &event) == 0) {
+    ibv_event_type type = event.event_type;
+    bool here = event.element.port_num == link->e.port_num;
+    g_verbs.ack_async_event(&event);
+    if (type == IBV_EVENT_PORT_ERR && here) ++link->port_downs;
+    if (type == IBV_EVENT_PORT_ACTIVE && here) ++link->port_ups;
+    if (type == IBV_EVENT_GID_CHANGE && here) ++link->gid_changes;
+    if (type == IBV_EVENT_DEVICE_FATAL)
+      break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
+  }
+}
+
 void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   Meaning m = meaning_of(wc.status);
+  take_device_events(link);
+  if (wc.status == IBV_WC_RETRY_EXC_ERR && link->port_downs > link->port_ups)
+    m.why = "the peer's NIC did not answer within the time-out (RETRY_EXC), and the port here is down (PORT_ERR)";
   break_link(link, m.code, m.why);
 }
 
 // Send completions; true: there were some.
 bool reap_sends(RdmaLink* link) noexcept {
   if (link->posted == link->completed) return false;  // what fails completes although it was not signalled
-  ibv_wc wc[8];
-  int n = ibv_poll_cq(link->e.send_cq, 8, wc);
+  ibv_wc wc[kCompletionsMost];
+  int n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
+  if (n > 0) link->completions += static_cast<uint64_t>(n);
   for (int i = 0; i < n; ++i) {
     if (wc[i].status != IBV_WC_SUCCESS) {
       note_failure(link, wc[i]);
@@ -194,6 +203,7 @@ bool reap_sends(RdmaLink* link) noexcept {
       link->completed = wc[i].wr_id;
     }
   }
+  if (link->posted == link->completed) link->wants_completions = false;
   return n > 0;
 }
 
@@ -201,15 +211,15 @@ bool reap_sends(RdmaLink* link) noexcept {
 bool reap_receives(RdmaLink* link) noexcept {
   bool some = false;
   for (int all = 0; link->e.receive_depth != 0 && all < kCompletionsPerLook;) {
-    ibv_wc wc[8];
-    int n = ibv_poll_cq(link->e.receive_cq, 8, wc);
+    ibv_wc wc[kCompletionsMost];
+    int n = ibv_poll_cq(link->e.receive_cq, link->poll_most, wc);
     if (n <= 0) break;
     all += n;
     for (int i = 0; i < n; ++i) {
       some = true;
       if (wc[i].status != IBV_WC_SUCCESS) {
         note_failure(link, wc[i]);
-      } else if (post_receive(link->e.id->qp)) {
+      } else if (post_receive(link->e.qp)) {
         ++link->receives;
       }
     }
@@ -218,13 +228,12 @@ bool reap_receives(RdmaLink* link) noexcept {
   return some;
 }
 
-// The other side may sleep for what this look has taken away.
+// The other side may sleep for what this look has taken away. The own side's bell is left alone: this may be its last
+// look before it sleeps, and the ring of that arming is then still to come.
 void wake_sides(RdmaLink* link, Side self) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
-  bool getter = link->bells[kGetSide].must_ring(link->outbox->getter);
-  bool putter = link->bells[kPutSide].must_ring(link->outbox->putter);
-  if (getter && self != kGetSide) signal_fd(link->fd[kGetSide]);
-  if (putter && self != kPutSide) signal_fd(link->fd[kPutSide]);
+  if (self != kGetSide && link->bells[kGetSide].must_ring(link->outbox->getter)) signal_fd(link->fd[kGetSide]);
+  if (self != kPutSide && link->bells[kPutSide].must_ring(link->outbox->putter)) signal_fd(link->fd[kPutSide]);
 }
 
 // What the peer's NIC has written since the last look. Whatever the words say, core checks.
@@ -232,22 +241,34 @@ void take_mail(RdmaLink* link) noexcept {
   const Mail& mail = mail_of(link->inbox);
   Inbox* inbox = link->e.inbox;
   mail.getter.deliver(inbox->getter);
-  mail.tail.deliver(inbox->line.tail);
   mail.credit.deliver(inbox->credit);
+  uint64_t tail = 0, op_tail = 0;
+  bool new_tail = mail.tail.news(inbox->line.tail, &tail);
+  // Whoever sees the tail must see the operations that were posted before it (O3). Their letter came first: it is read
+  // second and delivered first, and if a later one is half written over it, the tail waits for that one.
+  if (link->op_ring_bytes != 0) {
+    mail.op_credit.deliver(inbox->op_credit);
+    if (!mail.op_tail.whole(&op_tail)) return;
+    if (op_tail != inbox->op_line.tail.load(std::memory_order_relaxed))
+      inbox->op_line.tail.store(op_tail, std::memory_order_release);  // pairs with the acquire in Ops::idle
+  }
+  if (new_tail) inbox->line.tail.store(tail, std::memory_order_release);  // pairs with RxRing::look
 }
 
 void look(RdmaLink* link, Side self) noexcept {
+  bool wanted = link->wants_completions;
   bool sends = reap_sends(link);
   bool receives = reap_receives(link);
   take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
-  if (link->e.receive_depth != 0 && (receives || (sends && link->wants_completions))) wake_sides(link, self);
+  if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
 }
 
-// What the connection manager says.
+// What the connection manager and the device say.
 void take_events(RdmaLink* link) noexcept {
+  take_device_events(link);
   rdma_cm_event* event = nullptr;
-  while (g_verbs.get_cm_event(link->e.channel, &event) == 0) {
+  while (link->e.channel != nullptr && g_verbs.get_cm_event(link->e.channel, &event) == 0) {
     rdma_cm_event_type type = event->event;
     g_verbs.ack_cm_event(event);
     switch (type) {
@@ -255,8 +276,7 @@ void take_events(RdmaLink* link) noexcept {
       case RDMA_CM_EVENT_REJECTED:  // the peer went before it knew that it was connected
       case RDMA_CM_EVENT_CONNECT_ERROR:
       case RDMA_CM_EVENT_UNREACHABLE:
-        // The queue pair goes to its error state, so that all that is under way completes.
-        g_verbs.disconnect(link->e.id);
+        drop_connection(&link->e);
         look(link, kNoSide);
         break_link(link, kPeerDead, nullptr);
         break;
@@ -277,7 +297,8 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   Locked locked(link);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
-  if (room(link) < link->e.send_depth / 2) reap_sends(link);
+  // What is reaped here may be what the other side sleeps for.
+  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
   uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
   if (word && (room(link) == 0 || receives <= kCreditReserve)) {
     link->owed |= owed_for(requests[0].offset);
@@ -299,7 +320,6 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     link->wants_completions = true;
     return kWouldBlock;
   }
-  if (!word) link->wants_completions = false;  // the side that waited for room is the one that posts here
   ring_doorbell(link, &chain, false);
   return state_of(link);
 }
@@ -324,10 +344,7 @@ void post_marker(RdmaLink* link) noexcept {
 bool rdma_delivered(Link* l) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
-  if (link->completed == link->posted && link->owed == 0) {
-    link->wants_completions = false;
-    return true;
-  }
+  if (link->completed == link->posted && link->owed == 0) return true;
   link->wants_completions = true;
   if (link->signalled != link->posted) post_marker(link);
   return false;
@@ -350,6 +367,7 @@ Code rdma_alive(Link* l, Side side) noexcept {
   if (link->e.receive_depth != 0) {
     drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);
+    look(link, side);  // the event that was dropped may have been what wakes the other side
   }
   take_events(link);
   probe_if_quiet(link);
@@ -363,53 +381,6 @@ void rdma_interrupt(Link* link) noexcept {
   for (int fd : link->fd) signal_fd(fd);
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// making and breaking
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-Code make_descriptors(RdmaLink* link) noexcept {
-  if (link->e.receive_depth == 0) {  // both sides nap
-    link->common_fd = link->e.channel->fd;
-    return kOk;
-  }
-  for (int& fd : link->fd) fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  link->common_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && watch(link->common_fd, link->e.channel->fd) &&
-      watch(link->common_fd, link->e.completions->fd)) {
-    return kOk;
-  }
-  return fail_errno(kSystem, "descriptors for a channel", errno);
-}
-
-Code make_staging(RdmaLink* link) noexcept {
-  if (link->e.inline_bytes >= sizeof(Sealed)) return kOk;
-  if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
-  link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
-  return link->staging_mr != nullptr ? kOk
-                                     : fail_errno(kSystem, "registering memory for the words of a channel", errno);
-}
-
-void destroy(Context& context, RdmaLink* link) noexcept {
-  for (int& fd : link->fd) {
-    if (fd >= 0) close(fd);
-    fd = -1;
-  }
-  if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
-  link->common_fd = -1;
-  g_verbs.disconnect(link->e.id);
-  g_verbs.destroy_qp(link->e.id);
-  if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
-  link->staging_mr = nullptr;
-  destroy_endpoint(context, &link->e);
-  pthread_mutex_destroy(&link->mutex);
-  link->inbox = link->outbox = nullptr;
-}
-
 }  // namespace
 
 void break_link(RdmaLink* link, Code code, const char* why) noexcept {
@@ -419,40 +390,7 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   rdma_interrupt(link);
 }
 
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
-               RdmaLink* link) noexcept {
-  end_parley(e);
-  link->e = *e;
-  *e = {};
-  pthread_mutex_init(&link->mutex, nullptr);
-  link->inbox = link->e.inbox;
-  link->outbox = link->e.outbox;
-  link->ring_bytes = ring_bytes;
-  link->peer_inbox = peer.inbox;
-  link->peer_rkey = peer.rkey;
-  link->peer_depth = peer.receives;
-  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 2;
-  Code code = make_descriptors(link);
-  if (code == kOk) code = make_staging(link);
-  if (code != kOk) destroy(context, link);
-  return code;
-}
-
-// Core has posted the last word; it must get through before the connection goes.
-void rdma_backend_close(Context& context, Link* l) noexcept {
-  RdmaLink* link = rdma(l);
-  Deadline deadline = Deadline::after(kCloseFlushNs);
-  {
-    Locked locked(link);
-    link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
-  }
-  while (!rdma_delivered(link) && rdma_progress(link, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
-    nap(link->e.channel->fd, -1, kNapMinNs);
-    Locked locked(link);
-    take_events(link);
-  }
-  destroy(context, link);
-}
+constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint};
 
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),
@@ -469,7 +407,8 @@ const Backend kRdmaBackend = {"rdma",
                               rdma_alive,
                               rdma_ring,
                               rdma_interrupt,
-                              kAnyHost};
+                              kAnyHost,
+                              &kRdmaExtras};
 
 }  // namespace rc
 #endif

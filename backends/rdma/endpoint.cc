@@ -13,17 +13,10 @@
 namespace rc {
 namespace {
 
-constexpr uint32_t kSendDepth = 256;  // 64 puts of three requests, and the reserve
-constexpr uint32_t kReceiveDepth = 1024;
-constexpr uint32_t kInlineBytes = 64;
-constexpr uint32_t kHelloReceives = 2;
-
 bool nonblocking(int fd) noexcept {
   int flags = fcntl(fd, F_GETFL);
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
-
-const char* device_of(const rdma_cm_id* id) noexcept { return g_verbs.get_device_name(id->verbs->device); }
 
 // MEMLOCK is what stops most people: it is told apart.
 Code registration_failed(const char* what, uint64_t bytes, int error) noexcept {
@@ -39,86 +32,6 @@ Code registration_failed(const char* what, uint64_t bytes, int error) noexcept {
   return fail_errno(kSystem, tried, error);
 }
 
-Code check_port(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
-  const char* device = device_of(e->id);
-  if (knobs.device[0] != '\0' && strcmp(knobs.device, device) != 0) {
-    return fail(kNoDevice, "%s: the address belongs to device %s, not to %s", uri.text, device, knobs.device);
-  }
-  if (knobs.port != 0 && knobs.port != e->id->port_num) {
-    return fail(kNoDevice, "%s: the address belongs to port %u of %s, not to port %u", uri.text,
-                unsigned{e->id->port_num}, device, knobs.port);
-  }
-  ibv_port_attr port = {};
-  int error = g_verbs.query_port(e->id->verbs, e->id->port_num, &port);
-  if (error != 0) return fail_errno(kSystem, "asking for the state of an RDMA port", error);
-  if (port.state != IBV_PORT_ACTIVE) {
-    return fail(kNoDevice, "%s: port %u of %s is not active (state %d); is its network interface up?", uri.text,
-                unsigned{e->id->port_num}, device, static_cast<int>(port.state));
-  }
-  e->message_most = port.max_msg_sz;
-  return kOk;
-}
-
-// What was asked for must fit the device; what was not is made to fit.
-Code choose_depth(const Uri& uri, const char* key, uint32_t asked, uint32_t otherwise, int most, uint32_t extra,
-                  uint32_t* chosen) noexcept {
-  uint32_t limit = most > 0 && static_cast<uint32_t>(most) > extra ? static_cast<uint32_t>(most) - extra : 0;
-  if (asked > limit) return fail(kUri, "%s: %s=%u, the device can do %u", uri.text, key, asked, limit);
-  *chosen = asked != 0 ? asked : otherwise < limit ? otherwise : limit;
-  return kOk;
-}
-
-Code choose_depths(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
-  ibv_device_attr device = {};
-  int error = g_verbs.query_device(e->id->verbs, &device);
-  if (error != 0) return fail_errno(kSystem, "asking an RDMA device for its limits", error);
-  int most = device.max_qp_wr < device.max_cqe ? device.max_qp_wr : device.max_cqe;
-  Code code = choose_depth(uri, "sq_depth", knobs.send_depth, kSendDepth, most, 0, &e->send_depth);
-  if (code == kOk && knobs.event) {
-    code = choose_depth(uri, "rq_depth", knobs.receive_depth, kReceiveDepth, most, kHelloReceives, &e->receive_depth);
-  }
-  return code;
-}
-
-Code make_queues(Endpoint* e) noexcept {
-  e->pd = g_verbs.alloc_pd(e->id->verbs);
-  if (e->pd == nullptr) return fail_errno(kSystem, "allocating a protection domain", errno);
-  e->completions = g_verbs.create_comp_channel(e->id->verbs);
-  if (e->completions == nullptr) return fail_errno(kSystem, "making a completion channel", errno);
-  if (!nonblocking(e->completions->fd)) return fail_errno(kSystem, "fcntl of a completion channel", errno);
-  int receives = static_cast<int>(e->receive_depth + kHelloReceives);
-  e->send_cq = g_verbs.create_cq(e->id->verbs, static_cast<int>(e->send_depth), nullptr, e->completions, 0);
-  if (e->send_cq == nullptr) return fail_errno(kSystem, "making a completion queue", errno);
-  e->receive_cq = g_verbs.create_cq(e->id->verbs, receives, nullptr, e->completions, 0);
-  return e->receive_cq != nullptr ? kOk : fail_errno(kSystem, "making a completion queue", errno);
-}
-
-Code make_qp(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
-  ibv_qp_init_attr init = {};
-  init.send_cq = e->send_cq;
-  init.recv_cq = e->receive_cq;
-  init.qp_type = IBV_QPT_RC;
-  init.cap.max_send_wr = e->send_depth;
-  init.cap.max_recv_wr = e->receive_depth + kHelloReceives;
-  init.cap.max_send_sge = init.cap.max_recv_sge = 1;
-  bool asked = knobs.inline_bytes != UINT32_MAX;
-  init.cap.max_inline_data = asked ? knobs.inline_bytes : kInlineBytes;
-  int failed = g_verbs.create_qp(e->id, e->pd, &init);
-  int error = errno;
-  if (failed != 0 && asked && knobs.inline_bytes != 0) {
-    return fail(kUri, "%s: the device makes no queue pair with inline=%u (%s)", uri.text, knobs.inline_bytes,
-                strerror(error));
-  }
-  if (failed != 0 && !asked) {
-    init.cap.max_inline_data = 0;
-    failed = g_verbs.create_qp(e->id, e->pd, &init);
-    error = errno;
-  }
-  if (failed != 0) return fail_errno(kSystem, "making a queue pair", error);
-  e->inline_bytes = asked && knobs.inline_bytes == 0 ? 0 : init.cap.max_inline_data;
-  return kOk;
-}
-
 Code post_hello_receives(Parley* parley, Endpoint* e) noexcept {
   memset(static_cast<void*>(parley), 0, sizeof *parley);
   e->parley_mr = g_verbs.reg_mr(e->pd, parley, sizeof *parley, IBV_ACCESS_LOCAL_WRITE);
@@ -129,7 +42,7 @@ Code post_hello_receives(Parley* parley, Endpoint* e) noexcept {
     wr.sg_list = &to;
     wr.num_sge = 1;
     ibv_recv_wr* bad = nullptr;
-    int error = ibv_post_recv(e->id->qp, &wr, &bad);
+    int error = ibv_post_recv(e->qp, &wr, &bad);
     if (error != 0) return fail_errno(kSystem, "posting a receive", error);
   }
   return kOk;
@@ -160,70 +73,67 @@ Code make_event_channel(rdma_event_channel** channel) noexcept {
   return code;
 }
 
-Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept {
-  if (knobs.device[0] == '\0') return kOk;
-  int n = 0;
-  ibv_device** list = g_verbs.get_device_list(&n);
-  if (list == nullptr) return fail_errno(kSystem, "listing the RDMA devices", errno);
-  bool found = false;
-  char names[160] = "";
-  for (int i = 0; i < n; ++i) {
-    const char* name = g_verbs.get_device_name(list[i]);
-    found |= strcmp(name, knobs.device) == 0;
-    strncat(names, " ", sizeof names - strlen(names) - 1);
-    strncat(names, name, sizeof names - strlen(names) - 1);
-  }
-  g_verbs.free_device_list(list);
-  return found ? kOk : fail(kNoDevice, "%s: there is no RDMA device %s; there are:%s", uri.text, knobs.device, names);
-}
-
 Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept {
-  auto ack_timeout = static_cast<uint8_t>(knobs.ack_timeout);
-  if (g_verbs.set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &ack_timeout, sizeof ack_timeout) != 0) {
-    return fail_errno(kSystem, "setting the time-out for acknowledgements (Linux 5.1 or newer is needed)", errno);
-  }
   auto tos = static_cast<uint8_t>(knobs.tclass);
-  if (knobs.tclass_given && g_verbs.set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &tos, sizeof tos) != 0) {
+  if (knobs.tclass != kNotGiven && g_verbs.set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &tos, sizeof tos) != 0) {
     return fail_errno(kSystem, "setting the traffic class", errno);
   }
   return kOk;
 }
 
 Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept {
-  Code code = check_port(uri, knobs, e);
-  if (code == kOk) code = choose_depths(uri, knobs, e);
-  if (code == kOk) code = make_queues(e);
+  if (knobs.psn != kNotGiven)
+    return fail(kUri, "%s: psn=%u: rdma_cm chooses the packet numbers; psn is for rc_endpoint_open", uri.text,
+                knobs.psn);
+  e->verbs = e->id->verbs;
+  e->port_num = e->id->port_num;
+  ibv_qp_attr attr;
+  int mask = 0;
+  Code code = check_device(uri, knobs, e);
   if (code == kOk) code = make_qp(uri, knobs, e);
+  if (code == kOk) code = propose(e, IBV_QPS_INIT, &attr, &mask);
+  if (code == kOk) code = enter_init(knobs, attr, mask, e);
   if (code == kOk) code = post_hello_receives(parley, e);
   return code;
 }
 
-Code make_rings(Context& context, uint64_t ring_bytes, Endpoint* e) noexcept {
+Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept {
   uint64_t most = uint64_t{e->message_most} * (kWritesMost - 3);
-  if (ring_bytes > most) {
+  uint64_t largest = agreed.ring_bytes > agreed.op_ring_bytes ? agreed.ring_bytes : agreed.op_ring_bytes;
+  if (largest > most) {
     return fail(kSize, "a ring of %llu bytes is wanted, over this RDMA device it may have %llu",
-                static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(most));
+                static_cast<unsigned long long>(largest), static_cast<unsigned long long>(most));
   }
   e->inbox = context.take_ring();
   e->outbox = e->inbox != nullptr ? context.take_ring() : nullptr;
   if (e->outbox == nullptr) return kPool;
-  memset(reinterpret_cast<uint8_t*>(e->inbox) + kMailOffset, 0, sizeof(Mail));
-  size_t bytes = kRingOffset + ring_bytes;
+  clear_mail(e->inbox);
+  size_t bytes = kRingOffset + agreed.both_rings();
   // Nothing but this inbox, and never with relaxed ordering: the tail must not overtake the bytes.
   e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
   if (e->inbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
   e->outbox_mr = g_verbs.reg_mr(e->pd, e->outbox, bytes, 0);
   if (e->outbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
+  return post_receives(e);
+}
+
+Code post_receives(Endpoint* e) noexcept {
   for (uint32_t i = 0; i < e->receive_depth; ++i) {
-    if (!post_receive(e->id->qp)) return fail_errno(kSystem, "posting a receive", errno);
+    if (!post_receive(e->qp)) return fail_errno(kSystem, "posting a receive", errno);
   }
   return kOk;
+}
+
+Code watch_device(Endpoint* e) noexcept {
+  if (e->watch == nullptr) e->watch = g_verbs.open_device(e->verbs->device);
+  if (e->watch == nullptr) return fail_errno(kSystem, "opening an RDMA device", errno);
+  return nonblocking(e->watch->async_fd) ? kOk : fail_errno(kSystem, "fcntl of an RDMA device", errno);
 }
 
 void end_parley(Endpoint* e) noexcept { deregister(&e->parley_mr); }
 
 void destroy_endpoint(Context& context, Endpoint* e) noexcept {
-  if (e->id != nullptr && e->id->qp != nullptr) g_verbs.destroy_qp(e->id);
+  if (e->qp != nullptr) g_verbs.destroy_qp(e->qp);
   if (e->send_cq != nullptr) g_verbs.destroy_cq(e->send_cq);
   if (e->receive_cq != nullptr) g_verbs.destroy_cq(e->receive_cq);
   if (e->completions != nullptr) g_verbs.destroy_comp_channel(e->completions);
@@ -233,13 +143,17 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept {
   if (e->pd != nullptr) g_verbs.dealloc_pd(e->pd);
   if (e->id != nullptr) g_verbs.destroy_id(e->id);
   if (e->channel != nullptr) g_verbs.destroy_event_channel(e->channel);
+  if (e->watch != nullptr) g_verbs.close_device(e->watch);
   if (e->inbox != nullptr) context.give_ring(e->inbox);
   if (e->outbox != nullptr) context.give_ring(e->outbox);
   *e = {};
 }
 
-rdma_conn_param connection_params(const Knobs& knobs, const Card& card) noexcept {
+rdma_conn_param connection_params(const Knobs& knobs, const Endpoint& e, const Card& card) noexcept {
   rdma_conn_param p = {};
+  p.qp_num = e.qp->qp_num;
+  p.initiator_depth = static_cast<uint8_t>(e.rd_atomic);
+  p.responder_resources = static_cast<uint8_t>(e.dest_rd_atomic);
   p.private_data = &card;
   p.private_data_len = sizeof card;
   p.retry_count = static_cast<uint8_t>(knobs.retry_count);
@@ -267,7 +181,7 @@ Code send_hello(Endpoint* e, Parley* parley, const Hello& hello) noexcept {
   wr.opcode = IBV_WR_SEND;
   wr.send_flags = IBV_SEND_SIGNALED;
   ibv_send_wr* bad = nullptr;
-  int error = ibv_post_send(e->id->qp, &wr, &bad);
+  int error = ibv_post_send(e->qp, &wr, &bad);
   if (error != 0) return fail_errno(kSystem, "sending a hello", error);
   ++parley->sent;
   return kOk;

@@ -24,8 +24,12 @@ struct Parley {
 
 struct Endpoint {
   rdma_event_channel* channel;  // its own; null: the listener's
-  rdma_cm_id* id;
+  rdma_cm_id* id;               // null: made without rdma_cm
+  ibv_context* verbs;           // the id's
+  uint8_t port_num;
+  ibv_context* watch;  // the same device opened here, for its asynchronous events; may be `verbs` itself
   ibv_pd* pd;
+  ibv_qp* qp;
   ibv_comp_channel* completions;  // of both queues
   ibv_cq* send_cq;
   ibv_cq* receive_cq;
@@ -36,26 +40,60 @@ struct Endpoint {
   ibv_mr* outbox_mr;
   uint32_t send_depth;     // as chosen
   uint32_t receive_depth;  // 0: this end polls
+  uint32_t cq_depth;
   uint32_t inline_bytes;
+  uint32_t mtu;        // at most; once connected, as agreed
+  uint32_t rd_atomic;  // the same
+  uint32_t dest_rd_atomic;
   uint32_t message_most;  // bytes of one WRITE
 };
 
+inline constexpr uint32_t kHelloReceives = 2;
+
+constexpr uint32_t mtu_bytes(ibv_mtu mtu) noexcept { return 128u << static_cast<unsigned>(mtu); }
+
 // A channel whose descriptor does not block.
 Code make_event_channel(rdma_event_channel** channel) noexcept;
+
+// --- limits.cc ---
 // dev= names a device that is there. Also if nothing is named.
 Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept;
+// The endpoint's device and port can do what the knobs ask for; chooses what they leave open.
+Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
+
+// --- qp.cc ---
+Code make_qp(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
+ibv_mtu mtu_of(uint32_t bytes) noexcept;
+// What rdma_cm proposes for a state.
+Code propose(Endpoint* e, ibv_qp_state state, ibv_qp_attr* attr, int* mask) noexcept;
+// An endpoint without rdma_cm enters its first state.
+Code begin(const Knobs& knobs, Endpoint* e) noexcept;
+// The three states, with the knobs put over what is proposed.
+Code enter_init(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept;
+Code enter_receiving(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept;
+Code enter_sending(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept;
+// rdma_cm knows the peer's queue pair: ready to receive and to send, with the smallest MTU of both ends and the way.
+Code enter_connection(const Knobs& knobs, uint32_t peer_mtu, Endpoint* e) noexcept;
+// Nothing goes in or out any more, and the peer is told if somebody can tell it.
+void drop_connection(Endpoint* e) noexcept;
+
+// --- endpoint.cc ---
 // An id for an address: timers and traffic class, before it connects or accepts.
 Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept;
 
 // The id has found its device: checks it and its port, makes PD, CQs and QP, and posts receives for two hellos.
 Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
-// The ring size is agreed: takes and registers both rings, and posts the receives of event mode.
-Code make_rings(Context& context, uint64_t ring_bytes, Endpoint* e) noexcept;
+// The sizes are agreed: takes and registers both inboxes, and posts the receives of event mode.
+Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept;
+// Opens the device once more: each open device hears of all events of its ports.
+Code watch_device(Endpoint* e) noexcept;
+// Those of event mode.
+Code post_receives(Endpoint* e) noexcept;
 void end_parley(Endpoint* e) noexcept;
 // Whatever there is of it. After that the peer's NIC reaches nothing here.
 void destroy_endpoint(Context& context, Endpoint* e) noexcept;
 
-rdma_conn_param connection_params(const Knobs& knobs, const Card& card) noexcept;
+rdma_conn_param connection_params(const Knobs& knobs, const Endpoint& e, const Card& card) noexcept;
 
 // One receive without memory, for a WRITE with immediate.
 bool post_receive(ibv_qp* qp) noexcept;

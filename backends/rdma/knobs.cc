@@ -2,11 +2,10 @@
 
 #include <string.h>
 
+#include "core/op_wire.h"
+
 namespace rc {
 namespace {
-
-constexpr const char* kKnown[] = {"dev",    "port",       "mode",        "sq_depth",    "rq_depth",  "inline",
-                                  "tclass", "timeout_ms", "retry_count", "ack_timeout", "rnr_retry", nullptr};
 
 // One that fits is found from the others.
 constexpr uint32_t kAckTimeoutMost = 31;
@@ -56,8 +55,24 @@ constexpr Range kRanges[] = {
     {"port", &Knobs::port, 0, 1, 255},
     {"sq_depth", &Knobs::send_depth, 0, 32, kSendDepthMost},
     {"rq_depth", &Knobs::receive_depth, 0, 64, kReceiveDepthMost},
-    {"inline", &Knobs::inline_bytes, UINT32_MAX, 0, 4096},
-    {"tclass", &Knobs::tclass, 0, 0, 255},
+    {"inline", &Knobs::inline_bytes, kNotGiven, 0, 4096},
+    {"sge", &Knobs::sge, 1, 1, 64},
+    {"cq_depth", &Knobs::cq_depth, 0, 32, kSendDepthMost},
+    {"cq_poll", &Knobs::cq_poll, 8, 1, kCompletionsMost},
+    {"signal", &Knobs::signal, 16, 1, 16},
+    {"mtu", &Knobs::mtu, 0, 256, 4096},
+    {"gid", &Knobs::gid, kNotGiven, 0, 65535},
+    {"pkey", &Knobs::pkey, kNotGiven, 0, 65535},
+    {"sl", &Knobs::sl, kNotGiven, 0, 15},
+    {"tclass", &Knobs::tclass, kNotGiven, 0, 255},
+    {"hop_limit", &Knobs::hop_limit, kNotGiven, 1, 255},
+    {"flow_label", &Knobs::flow_label, kNotGiven, 0, 0xfffff},
+    {"static_rate", &Knobs::static_rate, kNotGiven, 0, 24},
+    {"path_bits", &Knobs::path_bits, kNotGiven, 0, 127},
+    {"min_rnr_timer", &Knobs::min_rnr_timer, kNotGiven, 0, 31},
+    {"rd_atomic", &Knobs::rd_atomic, 0, 1, 255},
+    {"dest_rd_atomic", &Knobs::dest_rd_atomic, 0, 1, 255},
+    {"psn", &Knobs::psn, kNotGiven, 0, 0xffffff},
     {"timeout_ms", &Knobs::timeout_ms, 2000, 1, 600000},
     {"retry_count", &Knobs::retry_count, 6, 0, 6},  // 7 is "for ever" on some devices
     {"ack_timeout", &Knobs::ack_timeout, 0, 1, kAckTimeoutMost},
@@ -80,13 +95,44 @@ Code read_numbers(const Uri& uri, Knobs* knobs) noexcept {
     }
     knobs->*r.to = static_cast<uint32_t>(value);
   }
-  knobs->tclass_given = given(uri, "tclass");
+  if ((knobs->mtu & (knobs->mtu - 1)) != 0)
+    return fail(kUri, "URI \"%s\": mtu=%u: there are 256, 512, 1024, 2048 and 4096", uri.text, knobs->mtu);
   return kOk;
 }
 
-// The largest that lets all tries end within the time-out.
+// Every end writes into its peer; the other rights are for queue pairs that are used for more.
+Code read_access(const Uri& uri, Knobs* knobs) noexcept {
+  struct Word {
+    const char* text;
+    uint32_t access;
+  };
+  constexpr Word kWords[] = {{"", kWrite},
+                             {"write", kWrite},
+                             {"write+read", kWrite | kRead},
+                             {"write+atomic", kWrite | kAtomic},
+                             {"write+read+atomic", kAllRights}};
+  char text[20];
+  Code code = uri.word("access", text, sizeof text);
+  for (const Word& w : kWords) {
+    if (code != kOk || strcmp(w.text, text) != 0) continue;
+    knobs->access = w.access;
+    return kOk;
+  }
+  if (code != kOk) return code;
+  return fail(kUri, "URI \"%s\": access=%s: there are write, write+read, write+atomic and write+read+atomic", uri.text,
+              text);
+}
+
+Code only_known(const Uri& uri) noexcept {
+  const char* known[sizeof kRanges / sizeof *kRanges + 4] = {"dev", "mode", "access"};
+  size_t n = 3;
+  for (const Range& r : kRanges) known[n++] = r.key;
+  return uri.only(known);
+}
+
+// The largest that lets all tries end within three quarters of the time-out: a quarter may pass before the first one.
 uint32_t fitting_ack_timeout(const Knobs& knobs) noexcept {
-  uint64_t each_ns = uint64_t{knobs.timeout_ms} * 1000000 / (knobs.retry_count + 1);
+  uint64_t each_ns = uint64_t{knobs.timeout_ms} * 750000 / (knobs.retry_count + 1);
   uint32_t t = 1;
   while (t < kAckTimeoutMost && (kAckUnitNs << (t + 1)) <= each_ns) ++t;
   return t;
@@ -97,9 +143,10 @@ uint32_t fitting_ack_timeout(const Knobs& knobs) noexcept {
 Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
   memset(knobs, 0, sizeof *knobs);
   char mode[8];
-  Code code = uri.only(kKnown);
+  Code code = only_known(uri);
   if (code == kOk) code = read_address(uri, knobs);
   if (code == kOk) code = read_numbers(uri, knobs);
+  if (code == kOk) code = read_access(uri, knobs);
   if (code == kOk) code = uri.word("dev", knobs->device, sizeof knobs->device);
   if (code == kOk) code = uri.word("mode", mode, sizeof mode);
   if (code != kOk) return code;

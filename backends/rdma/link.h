@@ -17,7 +17,7 @@ namespace rc {
 inline constexpr uint32_t kStagingSlots = 128;
 
 // Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
-enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4 };
+enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4, kOwesOpCredit = 8 };
 
 struct RdmaLink : Link {
   Endpoint e;
@@ -29,10 +29,16 @@ struct RdmaLink : Link {
   uint64_t signalled;
   uint64_t completed;
   uint32_t unsignalled_posts;
+  uint32_t signal_every;  // one post in so many asks for a completion
+  int poll_most;          // completions taken at once
   uint32_t owed;
   uint64_t posted_at_look;  // and since when nothing was posted
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
+  // What figures.cc tells.
+  uint64_t doorbells;
+  uint64_t completions;  // of sends
+  uint32_t port_downs, port_ups, gid_changes;
   bool wants_completions;  // a side may sleep for room in the queue, or for delivery
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
@@ -48,6 +54,17 @@ struct RdmaLink : Link {
   Sealed staging[kStagingSlots];
 };
 
+class Locked {
+ public:
+  explicit Locked(RdmaLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->mutex); }
+  ~Locked() { pthread_mutex_unlock(&link_->mutex); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  RdmaLink* link_;
+};
+
 enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
 
 // A client in the middle of the handshake.
@@ -55,7 +72,7 @@ struct HalfOpen {
   Step step;
   bool established;  // as rdma_cm sees it
   int64_t until_ns;
-  uint64_t ring_bytes;
+  Link agreed;  // only the sizes of its rings
   RdmaHello accept;
   char identity[kIdentityBytes];
   Endpoint e;
@@ -70,6 +87,12 @@ struct RdmaPoint : ListenPoint {
   rdma_cm_id* id;
   int wake_fd;
   HalfOpen half_open[kHalfOpenMax];
+  // Made without rdma_cm (exchange.cc): its one client is named by the caller.
+  bool is_endpoint;
+  bool spent;
+  Endpoint e;
+  uint32_t gid_index;
+  uint32_t psn;
 };
 
 Code rdma_backend_listen(Context& context, ListenPoint* point) noexcept;
@@ -78,13 +101,17 @@ void rdma_backend_unlisten(Context& context, ListenPoint* point) noexcept;
 Code rdma_backend_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
 Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
                           Link* link) noexcept;
+uint32_t rdma_figures(Link* link, Figure* to, uint32_t most) noexcept;
+Code rdma_open_endpoint(Context& context, ListenPoint* point, void* blob, size_t* bytes) noexcept;
+Code rdma_connect_endpoint(Context& context, ListenPoint* point, const void* blob, size_t bytes, Deadline deadline,
+                           Link* link) noexcept;
 void rdma_backend_close(Context& context, Link* link) noexcept;
 
 // Numeric or by name; passive: for listening.
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
 
 // The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, uint64_t ring_bytes,
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
                RdmaLink* link) noexcept;
 
 // The link is of no use any more, for this reason, a static text; the first one stays. Under the mutex.

@@ -6,7 +6,7 @@
 
 namespace rc {
 
-Card make_card(Code code) noexcept { return {kHelloMagic, kWireVersion, code, kLayoutHash}; }
+Card make_card(Code code, uint32_t mtu) noexcept { return {kHelloMagic, kWireVersion, code, kLayoutHash, mtu}; }
 
 Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   // The same checks in the same words as those of a hello.
@@ -17,7 +17,10 @@ Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   h.version = card->version;
   h.layout = card->layout;
   h.kind = Hello::kAsk;
-  return check_hello(h, sizeof h, Hello::kAsk);
+  Code code = check_hello(h, sizeof h, Hello::kAsk);
+  if (code == kOk && !is_mtu(card->mtu))
+    code = fail(kNotRingchan, "the peer's MTU of %llu bytes is none", static_cast<unsigned long long>(card->mtu));
+  return code;
 }
 
 Code check_rdma_hello(const RdmaHello& h, size_t bytes, Hello::Kind kind) noexcept {
@@ -30,10 +33,10 @@ Code check_rdma_hello(const RdmaHello& h, size_t bytes, Hello::Kind kind) noexce
   return code;
 }
 
-Code check_inbox(const RdmaHello& h, uint64_t ring_bytes) noexcept {
-  if (h.inbox == 0 || h.inbox % kLine != 0 || h.inbox > UINT64_MAX - kRingOffset - ring_bytes) {
+Code check_inbox(const RdmaHello& h, uint64_t rings_bytes) noexcept {
+  if (h.inbox == 0 || h.inbox % kLine != 0 || h.inbox > UINT64_MAX - kRingOffset - rings_bytes) {
     return fail(kNotRingchan, "the peer's inbox of %llu bytes cannot lie at %#llx",
-                static_cast<unsigned long long>(kRingOffset + ring_bytes), static_cast<unsigned long long>(h.inbox));
+                static_cast<unsigned long long>(kRingOffset + rings_bytes), static_cast<unsigned long long>(h.inbox));
   }
   return kOk;
 }

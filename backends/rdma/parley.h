@@ -17,12 +17,20 @@ struct Card {
   uint32_t version;  // kWireVersion
   int32_t code;      // of a reject
   uint64_t layout;
+  uint64_t mtu;  // the most the speaker can do, in bytes; the answer's is agreed
 };
 static_assert(sizeof(Card) <= 56);
 
-Card make_card(Code code) noexcept;
-// Magic, version and layout. bytes: of private data, which may be padded.
+inline constexpr uint32_t kMtuLeast = 256;
+inline constexpr uint32_t kMtuMost = 4096;
+
+Card make_card(Code code, uint32_t mtu = kMtuMost) noexcept;
+// Magic, version, layout and MTU. bytes: of private data, which may be padded.
 Code check_card(const void* data, size_t bytes, Card* card) noexcept;
+
+constexpr bool is_mtu(uint64_t bytes) noexcept {
+  return bytes >= kMtuLeast && bytes <= kMtuMost && (bytes & (bytes - 1)) == 0;
+}
 
 struct RdmaHello {
   Hello hello;
@@ -33,9 +41,22 @@ struct RdmaHello {
 };
 static_assert(sizeof(RdmaHello) == 352);
 
+// What an endpoint without rdma_cm says of itself (exchange.cc).
+struct EndpointBlob {
+  RdmaHello hello;  // kAsk
+  uint64_t ring_bytes_max;
+  uint32_t qp_num;
+  uint32_t psn;
+  uint32_t mtu;
+  uint32_t lid;
+  uint8_t gid[16];
+  uint64_t seal;  // of all before it
+};
+static_assert(sizeof(EndpointBlob) == 400);
+
 Code check_rdma_hello(const RdmaHello& hello, size_t bytes, Hello::Kind kind) noexcept;
-// Of a kOffer or kAccept that passed check_rdma_hello: whether a ring of so many bytes can lie there.
-Code check_inbox(const RdmaHello& hello, uint64_t ring_bytes) noexcept;
+// Of a kOffer or kAccept that passed check_rdma_hello: whether rings of so many bytes can lie there.
+Code check_inbox(const RdmaHello& hello, uint64_t rings_bytes) noexcept;
 
 }  // namespace rc
 

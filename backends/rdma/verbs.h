@@ -15,6 +15,11 @@ struct Verbs {
   ibv_device** (*get_device_list)(int*) noexcept;
   decltype(&::ibv_free_device_list) free_device_list;
   decltype(&::ibv_get_device_name) get_device_name;
+  decltype(&::ibv_get_device_guid) get_device_guid;
+  decltype(&::ibv_open_device) open_device;
+  decltype(&::ibv_close_device) close_device;
+  decltype(&::ibv_get_async_event) get_async_event;
+  decltype(&::ibv_ack_async_event) ack_async_event;
   decltype(&::ibv_query_device) query_device;
   int (*query_port)(ibv_context*, uint8_t, ibv_port_attr*) noexcept;
   decltype(&::ibv_alloc_pd) alloc_pd;
@@ -27,7 +32,12 @@ struct Verbs {
   decltype(&::ibv_destroy_cq) destroy_cq;
   decltype(&::ibv_get_cq_event) get_cq_event;
   decltype(&::ibv_ack_cq_events) ack_cq_events;
+  decltype(&::ibv_create_qp) create_qp;
   decltype(&::ibv_modify_qp) modify_qp;
+  decltype(&::ibv_query_qp) query_qp;
+  decltype(&::ibv_destroy_qp) destroy_qp;
+  decltype(&::ibv_query_gid) query_gid;
+  decltype(&::ibv_query_pkey) query_pkey;
   decltype(&::rdma_create_event_channel) create_event_channel;
   decltype(&::rdma_destroy_event_channel) destroy_event_channel;
   decltype(&::rdma_create_id) create_id;
@@ -38,9 +48,9 @@ struct Verbs {
   decltype(&::rdma_listen) listen;
   decltype(&::rdma_resolve_addr) resolve_addr;
   decltype(&::rdma_resolve_route) resolve_route;
-  decltype(&::rdma_create_qp) create_qp;
-  decltype(&::rdma_destroy_qp) destroy_qp;
+  decltype(&::rdma_init_qp_attr) init_qp_attr;
   decltype(&::rdma_connect) connect;
+  decltype(&::rdma_establish) establish;
   decltype(&::rdma_accept) accept;
   decltype(&::rdma_reject) reject;
   decltype(&::rdma_disconnect) disconnect;

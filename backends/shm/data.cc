@@ -50,9 +50,9 @@ void shm_interrupt(Link* link) noexcept {
 
 }  // namespace
 
-const Backend kShmBackend = {"shm",        sizeof(ShmLink),    sizeof(ShmPoint), shm_listen, shm_interrupt_accept,
-                             shm_unlisten, shm_accept,         shm_connect,      shm_close,  shm_post,
-                             shm_progress, shm_delivered,      shm_alive,        shm_ring,   shm_interrupt,
-                             kThisHost,    sizeof(ShmPursuit), shm_pursue,       shm_abandon};
+const Backend kShmBackend = {"shm",        sizeof(ShmLink), sizeof(ShmPoint),   shm_listen, shm_interrupt_accept,
+                             shm_unlisten, shm_accept,      shm_connect,        shm_close,  shm_post,
+                             shm_progress, shm_delivered,   shm_alive,          shm_ring,   shm_interrupt,
+                             kThisHost,    &kNoExtras,      sizeof(ShmPursuit), shm_pursue, shm_abandon};
 
 }  // namespace rc

@@ -203,13 +203,16 @@ class RdmaWire : public Pair {
     EXPECT_FAR(RC_OK, n, far().finish());
   }
   // A call that moves bytes over the broken wire: a named error within the time-out.
-  void expect_cut(const std::function<int32_t()>& call) {
+  void expect_cut(const std::function<int32_t()>& call, const char* names = "RETRY_EXC") {
     int64_t cut = now_ms();
     Doing doing(call);
     Outcome outcome = doing.outcome();
     EXPECT_EQ(RC_E_PEER_DEAD, outcome.code) << outcome.reason;
-    EXPECT_NE(std::string::npos, outcome.reason.find("RETRY_EXC")) << outcome.reason;
-    EXPECT_LE(now_ms() - cut, 3 * kTimeoutMs);  // a busy machine may be late
+    EXPECT_NE(std::string::npos, outcome.reason.find(names)) << outcome.reason;
+    int64_t took = now_ms() - cut;
+    RecordProperty("ms", static_cast<int>(took));
+    printf("noticed after %d ms, of %d\n", static_cast<int>(took), static_cast<int>(kTimeoutMs));
+    EXPECT_LE(took, 2 * kTimeoutMs);  // a busy machine may be late
     // A fresh start.
     EXPECT_RC(RC_OK, rc_channel_close(ch_));
     mend();
@@ -240,7 +243,6 @@ TEST_P(RdmaWire, LossOfAllIsAnErrorOfAPut) {
 }
 
 TEST_P(RdmaWire, LossOfAllIsAnErrorOfAGet) {
-  if (backend().name == "Event") GTEST_SKIP() << "a side that sleeps sends nothing and so notices nothing";
   connect();
   stream(kCapacity);
   on_both("loss 100%");
@@ -252,17 +254,17 @@ TEST_P(RdmaWire, LinkThatIsDownIsAnError) {
   connect();
   stream(kCapacity);
   run("ip link set vb down");
-  expect_cut([&] { return put_until_it_fails(); });
+  expect_cut([&] { return put_until_it_fails(); }, "PORT_ERR");
 }
 
 TEST_P(RdmaWire, SomeLossChangesNoByte) {
   uri_ += "&ack_timeout=12";  // 17 ms, seven times
   connect();
   for (const char* loss : {"loss 1%", "loss 5%", "delay 5ms", "loss 10%"}) {
-    if (strcmp(loss, "loss 10%") == 0 && !long_form()) break;  // now and then seven tries are not enough
     SCOPED_TRACE(loss);
     on_both(loss);
-    stream((long_form() ? 400 : 40) * kCapacity);
+    bool heavy = strcmp(loss, "loss 10%") == 0;  // seven tries are not enough for one packet in 100,000
+    stream((long_form() ? 400 : heavy ? 10 : 40) * kCapacity);
     mend();
   }
 }

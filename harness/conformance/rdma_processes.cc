@@ -2,7 +2,6 @@
 // in the rdma lane only ("harness/run test --config rdma").
 #include <vector>
 
-#include "harness/conformance/memory_pair.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
 
@@ -16,7 +15,6 @@ std::vector<Backend> backends() {
   poll.other_process = true;
   poll.lands_alone = false;  // it does, but later
   poll.has_descriptor = false;
-  poll.has_operations = false;
   poll.rings_per_end = 2;
   poll.notices_death = true;
   Backend far_listens = poll;
@@ -37,9 +35,5 @@ std::vector<Backend> backends() {
   shallow.make_uri = [] { return rdma_uri("?mode=event&sq_depth=32&rq_depth=64"); };
   return {poll, far_listens, no_inline, event, sleep, shallow};
 }
-
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Grants);
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Operations);
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RemoteMemory);
 
 }  // namespace conformance

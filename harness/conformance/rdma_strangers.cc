@@ -4,8 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "backends/rdma/parley.h"
-#include "backends/rdma/verbs.h"
+#include "backends/rdma/endpoint.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
 
@@ -35,11 +34,20 @@ class Stranger {
     init.send_cq = init.recv_cq = cq_;
     init.qp_type = IBV_QPT_RC;
     init.cap = {4, 4, 1, 1, 64};
-    EXPECT_EQ(0, g_verbs.create_qp(id_, pd_, &init));
+    e_.id = id_;
+    e_.mtu = 4096;
+    e_.qp = g_verbs.create_qp(pd_, &init);
+    rc::Uri named;
+    EXPECT_EQ(rc::kOk, named.parse("rdma://h:1"));
+    EXPECT_EQ(rc::kOk, rc::read_knobs(named, &knobs_));
+    ibv_qp_attr attr;
+    int mask = 0;
+    EXPECT_EQ(rc::kOk, rc::propose(&e_, IBV_QPS_INIT, &attr, &mask));
+    EXPECT_EQ(rc::kOk, rc::enter_init(knobs_, attr, mask, &e_));
   }
   ~Stranger() {
-    g_verbs.disconnect(id_);
-    g_verbs.destroy_qp(id_);
+    rc::drop_connection(&e_);
+    g_verbs.destroy_qp(e_.qp);
     g_verbs.destroy_cq(cq_);
     g_verbs.dealloc_pd(pd_);
     g_verbs.destroy_id(id_);
@@ -50,8 +58,13 @@ class Stranger {
     p.private_data = data;
     p.private_data_len = static_cast<uint8_t>(bytes);
     p.retry_count = 3;
+    p.qp_num = e_.qp->qp_num;
     EXPECT_EQ(0, g_verbs.connect(id_, &p));
-    return next();
+    rdma_cm_event_type type = next();
+    if (type != RDMA_CM_EVENT_CONNECT_RESPONSE) return type;
+    EXPECT_EQ(rc::kOk, rc::enter_connection(knobs_, 4096, &e_));
+    EXPECT_EQ(0, g_verbs.establish(id_));
+    return RDMA_CM_EVENT_ESTABLISHED;
   }
   // The next event; `answer` is its card.
   rdma_cm_event_type next() {
@@ -72,7 +85,7 @@ class Stranger {
     wr.num_sge = 1;
     wr.opcode = IBV_WR_SEND;
     wr.send_flags = IBV_SEND_SIGNALED;
-    EXPECT_EQ(0, ibv_post_send(id_->qp, &wr, &bad));
+    EXPECT_EQ(0, ibv_post_send(e_.qp, &wr, &bad));
     ibv_wc wc;
     while (ibv_poll_cq(cq_, 1, &wc) == 0) sched_yield();
     g_verbs.dereg_mr(mr);
@@ -83,6 +96,8 @@ class Stranger {
  private:
   rdma_event_channel* channel_ = nullptr;
   rdma_cm_id* id_ = nullptr;
+  rc::Endpoint e_ = {};
+  rc::Knobs knobs_;
   ibv_pd* pd_ = nullptr;
   ibv_cq* cq_ = nullptr;
 };

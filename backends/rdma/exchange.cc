@@ -1,0 +1,264 @@
+// Endpoints that find each other without rdma_cm: each describes itself in a blob, the caller carries the blobs across,
+// and each connects its queue pair to what the other's blob says.
+//   both: open -> blob    the caller: exchanges the blobs    both: connect
+// A queue pair that sends before the other one receives has wasted its tries. So the one with the lower name knocks,
+// and begins again when its tries are used up; the other one sends nothing before it has heard the knock.
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "backends/rdma/devices.h"
+#include "backends/rdma/link.h"
+#include "core/hello.h"
+#include "core/wait.h"
+
+namespace rc {
+namespace {
+
+constexpr uint32_t kNumberMost = 0xffffff;  // of queue pairs and packets: 24 bits
+constexpr uint64_t kKnock = 1;
+constexpr uint8_t kHopLimit = 64;
+constexpr uint8_t kRnrTimer = 12;  // 0.64 ms
+
+RdmaPoint* rdma(ListenPoint* p) noexcept { return static_cast<RdmaPoint*>(p); }
+
+uint64_t seal_over(const EndpointBlob& blob) noexcept {
+  uint64_t seal = 0;
+  for (size_t at = 0; at < offsetof(EndpointBlob, seal); at += sizeof seal) {
+    uint64_t word;
+    memcpy(&word, reinterpret_cast<const uint8_t*>(&blob) + at, sizeof word);
+    seal = seal_of(seal ^ word);
+  }
+  return seal;
+}
+
+Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) noexcept {
+  const Endpoint& e = point->e;
+  memset(static_cast<void*>(blob), 0, sizeof *blob);
+  blob->hello.hello = make_hello(Hello::kAsk, point->params, point->params.ring_bytes);
+  blob->hello.inbox = reinterpret_cast<uintptr_t>(e.inbox);
+  blob->hello.rkey = e.inbox_mr->rkey;
+  blob->hello.receives = e.receive_depth;
+  blob->ring_bytes_max = point->params.ring_bytes_max;
+  blob->qp_num = e.qp->qp_num;
+  blob->psn = point->psn;
+  blob->mtu = e.mtu;
+  blob->lid = place.lid;
+  memcpy(blob->gid, place.gid.raw, sizeof blob->gid);
+  blob->seal = seal_over(*blob);
+  return kOk;
+}
+
+Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
+  const Knobs& knobs = point->knobs;
+  Endpoint* e = &point->e;
+  e->verbs = e->watch = place.verbs;
+  e->port_num = place.port_num;
+  point->gid_index = place.gid_index;
+  point->psn = knobs.psn;
+  if (knobs.psn == kNotGiven && getrandom(&point->psn, sizeof point->psn, 0) != sizeof point->psn)
+    return fail_errno(kSystem, "getrandom for a first packet number", errno);
+  point->psn &= kNumberMost;
+  Link most = {};
+  most.ring_bytes = point->params.ring_bytes_max;
+  most.op_ring_bytes = point->params.op_ring_bytes;
+  Code code = check_device(point->uri, knobs, e);
+  if (code == kOk) code = make_qp(point->uri, knobs, e);
+  if (code == kOk) code = begin(knobs, e);
+  return code == kOk ? make_rings(context, most, e) : code;
+}
+
+// Everything in a blob is peer input, also under a seal that fits.
+Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, EndpointBlob* blob, Link* agreed) noexcept {
+  if (bytes != sizeof *blob)
+    return fail(kNotRingchan, "the peer's endpoint has %zu bytes, one of this library has %zu", bytes, sizeof *blob);
+  memcpy(static_cast<void*>(blob), data, sizeof *blob);
+  if (blob->seal != seal_over(*blob))
+    return fail_plain(kNotRingchan, "the peer's endpoint is damaged: its seal is wrong");
+  Code code = check_rdma_hello(blob->hello, sizeof blob->hello, Hello::kAsk);
+  if (code != kOk) return code;
+  bool number = blob->qp_num != 0 && blob->qp_num <= kNumberMost && blob->psn <= kNumberMost;
+  bool way = blob->lid <= UINT16_MAX && is_mtu(blob->mtu);
+  if (!number || !way) return fail_plain(kNotRingchan, "the peer's endpoint names a queue pair that cannot be");
+  if (blob->qp_num == point->e.qp->qp_num && blob->psn == point->psn && blob->hello.rkey == point->e.inbox_mr->rkey &&
+      blob->hello.inbox == reinterpret_cast<uintptr_t>(point->e.inbox)) {
+    return fail_plain(kInvalid, "this is the endpoint's own blob; the peer's is wanted");
+  }
+  // Both ends come to the same size: what one of them insists on, else what both have room for.
+  Hello ask = blob->hello.hello;
+  uint64_t mine = point->params.ring_bytes, room = point->params.ring_bytes_max;
+  if (ask.ring_bytes == 0)
+    ask.ring_bytes = mine != 0 ? mine : room < blob->ring_bytes_max ? room : blob->ring_bytes_max;
+  code = judge_ask(ask, point->params, &agreed->ring_bytes);
+  if (code == kOk && (agreed->ring_bytes == 0 || agreed->ring_bytes > blob->ring_bytes_max))
+    code = fail(kSize, "a ring of %zu bytes is wanted, the peer's endpoint has room for %llu", agreed->ring_bytes,
+                static_cast<unsigned long long>(blob->ring_bytes_max));
+  agree_on_ops(blob->hello.hello, point->params, agreed);
+  return code == kOk ? check_inbox(blob->hello, agreed->both_rings()) : code;
+}
+
+Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept {
+  const Knobs& knobs = point->knobs;
+  ibv_qp_attr attr = {};
+  attr.dest_qp_num = peer.qp_num;
+  attr.rq_psn = peer.psn;
+  attr.min_rnr_timer = kRnrTimer;
+  attr.max_dest_rd_atomic = static_cast<uint8_t>(e->dest_rd_atomic);
+  attr.ah_attr.is_global = 1;
+  memcpy(attr.ah_attr.grh.dgid.raw, peer.gid, sizeof peer.gid);
+  attr.ah_attr.grh.sgid_index = static_cast<uint8_t>(point->gid_index);
+  attr.ah_attr.grh.hop_limit = kHopLimit;
+  attr.ah_attr.dlid = static_cast<uint16_t>(peer.lid);
+  attr.ah_attr.port_num = e->port_num;
+  Knobs chosen = knobs;
+  chosen.gid = kNotGiven;  // it is the one of the place
+  Code code = enter_receiving(chosen, attr,
+                              IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+                                  IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
+                              e);
+  attr = {};
+  attr.sq_psn = point->psn;
+  attr.max_rd_atomic = static_cast<uint8_t>(e->rd_atomic);
+  if (code != kOk) return code;
+  return enter_sending(
+      knobs, attr,
+      IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC, e);
+}
+
+// The knock lies in the outbox, where the peer has its mail: nothing else is there.
+Code post_knock(const EndpointBlob& peer, Endpoint* e) noexcept {
+  auto* from = reinterpret_cast<Sealed*>(reinterpret_cast<uint8_t*>(e->outbox) + kKnockLetter);
+  *from = {kKnock, seal_of(kKnock)};
+  ibv_sge sge = {reinterpret_cast<uintptr_t>(from), sizeof *from, e->outbox_mr->lkey};
+  ibv_send_wr wr = {}, *bad = nullptr;
+  wr.sg_list = &sge;
+  wr.num_sge = 1;
+  wr.opcode = IBV_WR_RDMA_WRITE;
+  wr.send_flags = IBV_SEND_SIGNALED;
+  wr.wr.rdma.remote_addr = peer.hello.inbox + kKnockLetter;
+  wr.wr.rdma.rkey = peer.hello.rkey;
+  int error = ibv_post_send(e->qp, &wr, &bad);
+  return error == 0 ? kOk : fail_errno(kSystem, "sending the first word", error);
+}
+
+// kWouldBlock: not yet. kPeerDead: the tries are used up.
+Code knock_delivered(Endpoint* e) noexcept {
+  ibv_wc wc;
+  int n = ibv_poll_cq(e->send_cq, 1, &wc);
+  if (n == 0) return kWouldBlock;
+  if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
+  if (wc.status == IBV_WC_SUCCESS) return kOk;
+  Meaning m = meaning_of(wc.status);
+  return fail_plain(m.code, m.why);
+}
+
+bool knock_heard(const Endpoint* e) noexcept {
+  uint64_t word;
+  return mail_of(e->inbox).knock.whole(&word) && word == kKnock;
+}
+
+// Back to the beginning; what was posted comes back with an error.
+Code begin_again(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept {
+  ibv_qp_attr attr = {};
+  attr.qp_state = IBV_QPS_RESET;
+  int error = g_verbs.modify_qp(e->qp, &attr, IBV_QP_STATE);
+  if (error != 0) return fail_errno(kSystem, "resetting a queue pair", error);
+  ibv_wc wc;
+  while (ibv_poll_cq(e->send_cq, 1, &wc) > 0 || ibv_poll_cq(e->receive_cq, 1, &wc) > 0) {  // nobody waits for these
+  }
+  Code code = begin(point->knobs, e);
+  if (code == kOk) code = post_receives(e);
+  return code == kOk ? join(point, peer, e) : code;
+}
+
+Code wait_a_little(Context& context, const ListenPoint* point, Deadline deadline, int64_t* pause_ns) noexcept {
+  if (point->closing.load(std::memory_order_acquire))
+    return fail_plain(kClosing, "the endpoint is being closed by another thread");
+  if (context.stopped()) return fail_plain(kStopped, "rc_stop was called on the context");
+  if (deadline.left(now_ns()) == 0)
+    return fail_plain(kTimeout, "the peer's endpoint did not connect before the deadline");
+  nap(-1, context.stop_fd(), *pause_ns);
+  *pause_ns = *pause_ns * 2 < kNapMaxNs ? *pause_ns * 2 : kNapMaxNs;
+  return kOk;
+}
+
+Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline deadline) noexcept {
+  Endpoint* e = &point->e;
+  Gids mine = {};
+  Code code = join(point, peer, e);
+  if (code == kOk && g_verbs.query_gid(e->verbs, e->port_num, static_cast<int>(point->gid_index), &mine.gid) != 0)
+    code = fail_errno(kSystem, "asking for a GID", errno);
+  int order = memcmp(mine.gid.raw, peer.gid, sizeof peer.gid);
+  if (order == 0) order = e->qp->qp_num < peer.qp_num ? -1 : 1;
+  bool knocks = order < 0;
+  if (code == kOk && knocks) code = post_knock(peer, e);
+  for (int64_t pause_ns = kNapMinNs; code == kOk;) {
+    if (!knocks && knock_heard(e)) return kOk;
+    Code found = knocks ? knock_delivered(e) : kWouldBlock;
+    if (found == kOk) return kOk;
+    if (found == kPeerDead) {
+      code = begin_again(point, peer, e);
+      if (code == kOk) code = post_knock(peer, e);
+    } else if (found != kWouldBlock) {
+      return found;
+    }
+    if (code == kOk) code = wait_a_little(context, point, deadline, &pause_ns);
+  }
+  return code;
+}
+
+}  // namespace
+
+Code rdma_open_endpoint(Context& context, ListenPoint* p, void* blob, size_t* bytes) noexcept {
+  RdmaPoint* point = rdma(p);
+  point->is_endpoint = true;
+  point->wake_fd = -1;
+  if (*bytes < sizeof(EndpointBlob)) {
+    size_t room = *bytes;
+    *bytes = sizeof(EndpointBlob);
+    return fail(kSize, "an endpoint is described in %zu bytes, there is room for %zu", sizeof(EndpointBlob), room);
+  }
+  sockaddr_storage address;
+  Place place = {};
+  Code code = read_knobs(p->uri, &point->knobs);
+  if (code == kOk) code = open_verbs();
+  if (code == kOk) code = check_device_name(p->uri, point->knobs);
+  if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);
+  if (code == kOk) code = find_place(p->uri, point->knobs, address, &place);
+  if (code != kOk) return code;
+  code = make(context, point, place);
+  EndpointBlob mine;
+  if (code == kOk) code = describe(point, place, &mine);
+  if (code != kOk) {
+    destroy_endpoint(context, &point->e);
+    return code;
+  }
+  memcpy(blob, &mine, sizeof mine);
+  *bytes = sizeof mine;
+  return kOk;
+}
+
+Code rdma_connect_endpoint(Context& context, ListenPoint* p, const void* data, size_t bytes, Deadline deadline,
+                           Link* link) noexcept {
+  RdmaPoint* point = rdma(p);
+  if (!point->is_endpoint) return fail(kState, "%s: this is a listener; rc_accept takes its clients", p->uri.text);
+  if (point->spent) return fail_plain(kState, "this endpoint has been connected, or has tried; open another one");
+  EndpointBlob peer;
+  Link agreed = {};
+  Code code = check_blob(point, data, bytes, &peer, &agreed);
+  if (code != kOk) return code;
+  point->spent = true;
+  if (peer.mtu < point->e.mtu) point->e.mtu = peer.mtu;
+  code = meet(context, point, peer, deadline);
+  if (code != kOk) {
+    destroy_endpoint(context, &point->e);
+    return code;
+  }
+  memcpy(link->identity, peer.hello.hello.identity, sizeof link->identity);
+  return fill_link(context, point->knobs, &point->e, peer.hello, agreed, static_cast<RdmaLink*>(link));
+}
+
+}  // namespace rc
+#endif

@@ -1,0 +1,108 @@
+// A link of rdma is made of what a handshake has made, breaks, and is taken apart.
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "backends/rdma/link.h"
+#include "core/wait.h"
+
+namespace rc {
+namespace {
+
+bool watch(int set, int fd) noexcept {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// What tells that the peer is gone; -1: only the NIC's retries do.
+int cm_fd(const RdmaLink* link) noexcept { return link->e.channel != nullptr ? link->e.channel->fd : -1; }
+
+Code make_descriptors(RdmaLink* link) noexcept {
+  if (link->e.receive_depth == 0) {  // both sides nap
+    link->common_fd = cm_fd(link);
+    return kOk;
+  }
+  for (int& fd : link->fd) fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  link->common_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 &&
+      (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) && watch(link->common_fd, link->e.watch->async_fd) &&
+      watch(link->common_fd, link->e.completions->fd)) {
+    return kOk;
+  }
+  return fail_errno(kSystem, "descriptors for a channel", errno);
+}
+
+Code make_staging(RdmaLink* link) noexcept {
+  if (link->e.inline_bytes >= sizeof(Sealed)) return kOk;
+  if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
+  link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
+  return link->staging_mr != nullptr ? kOk
+                                     : fail_errno(kSystem, "registering memory for the words of a channel", errno);
+}
+
+void destroy(Context& context, RdmaLink* link) noexcept {
+  for (int& fd : link->fd) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+  }
+  if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
+  link->common_fd = -1;
+  drop_connection(&link->e);
+  g_verbs.destroy_qp(link->e.qp);
+  link->e.qp = nullptr;
+  if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
+  link->staging_mr = nullptr;
+  destroy_endpoint(context, &link->e);
+  pthread_mutex_destroy(&link->mutex);
+  link->inbox = link->outbox = nullptr;
+}
+
+}  // namespace
+
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
+               RdmaLink* link) noexcept {
+  end_parley(e);
+  link->e = *e;
+  *e = {};
+  pthread_mutex_init(&link->mutex, nullptr);
+  link->inbox = link->e.inbox;
+  link->outbox = link->e.outbox;
+  link->ring_bytes = agreed.ring_bytes;
+  link->op_ring_bytes = agreed.op_ring_bytes;
+  link->requests = agreed.requests;
+  link->peer_inbox = peer.inbox;
+  link->peer_rkey = peer.rkey;
+  link->peer_depth = peer.receives;
+  uint32_t eighth = link->e.send_depth / 8;
+  link->signal_every = knobs.signal < eighth ? knobs.signal : eighth;
+  link->poll_most = static_cast<int>(knobs.cq_poll);
+  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 4;
+  link->look_every_ns = link->quiet_most_ns;
+  Code code = watch_device(&link->e);
+  if (code == kOk) code = make_descriptors(link);
+  if (code == kOk) code = make_staging(link);
+  if (code != kOk) destroy(context, link);
+  return code;
+}
+
+// Core has posted the last word; it must get through before the connection goes.
+void rdma_backend_close(Context& context, Link* l) noexcept {
+  auto* link = static_cast<RdmaLink*>(l);
+  Deadline deadline = Deadline::after(kCloseFlushNs);
+  {
+    Locked locked(link);
+    link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
+  }
+  while (!l->ops->delivered(l) && l->ops->progress(l, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
+    nap(cm_fd(link), -1, kNapMinNs);
+    l->ops->alive(l, kPutSide);
+  }
+  destroy(context, link);
+}
+
+}  // namespace rc
+#endif

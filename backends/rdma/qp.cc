@@ -1,0 +1,171 @@
+// A queue pair, its queues and its states. rdma_cm proposes the attributes of each state; what the knobs say goes over
+// that.
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "backends/rdma/endpoint.h"
+#include "core/op_wire.h"
+
+namespace rc {
+namespace {
+
+constexpr uint32_t kInlineBytes = 64;
+
+bool nonblocking(int fd) noexcept {
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+Code make_queues(Endpoint* e) noexcept {
+  e->pd = g_verbs.alloc_pd(e->verbs);
+  if (e->pd == nullptr) return fail_errno(kSystem, "allocating a protection domain", errno);
+  e->completions = g_verbs.create_comp_channel(e->verbs);
+  if (e->completions == nullptr) return fail_errno(kSystem, "making a completion channel", errno);
+  if (!nonblocking(e->completions->fd)) return fail_errno(kSystem, "fcntl of a completion channel", errno);
+  int receives = static_cast<int>(e->receive_depth + kHelloReceives);
+  e->send_cq = g_verbs.create_cq(e->verbs, static_cast<int>(e->cq_depth), nullptr, e->completions, 0);
+  if (e->send_cq == nullptr) return fail_errno(kSystem, "making a completion queue", errno);
+  e->receive_cq = g_verbs.create_cq(e->verbs, receives, nullptr, e->completions, 0);
+  return e->receive_cq != nullptr ? kOk : fail_errno(kSystem, "making a completion queue", errno);
+}
+
+Code create(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
+  ibv_qp_init_attr init = {};
+  init.send_cq = e->send_cq;
+  init.recv_cq = e->receive_cq;
+  init.qp_type = IBV_QPT_RC;
+  init.cap.max_send_wr = e->send_depth;
+  init.cap.max_recv_wr = e->receive_depth + kHelloReceives;
+  init.cap.max_send_sge = init.cap.max_recv_sge = knobs.sge;
+  bool asked = knobs.inline_bytes != kNotGiven;
+  init.cap.max_inline_data = asked ? knobs.inline_bytes : kInlineBytes;
+  e->qp = g_verbs.create_qp(e->pd, &init);
+  int error = errno;
+  if (e->qp == nullptr && asked && knobs.inline_bytes != 0) {
+    return fail(kUri, "%s: the device makes no queue pair with inline=%u (%s)", uri.text, knobs.inline_bytes,
+                strerror(error));
+  }
+  if (e->qp == nullptr && !asked) {
+    init.cap.max_inline_data = 0;
+    e->qp = g_verbs.create_qp(e->pd, &init);
+    error = errno;
+  }
+  if (e->qp == nullptr) return fail_errno(kSystem, "making a queue pair", error);
+  e->inline_bytes = asked && knobs.inline_bytes == 0 ? 0 : init.cap.max_inline_data;
+  return kOk;
+}
+
+template <class To>
+void put_over(uint32_t knob, To* attribute) noexcept {
+  if (knob != kNotGiven) *attribute = static_cast<To>(knob);
+}
+
+// The table has one address several times, for several kinds of RoCE: any of these will do.
+Code choose_gid(const Knobs& knobs, const Endpoint* e, ibv_ah_attr* to) noexcept {
+  if (knobs.gid == kNotGiven || knobs.gid == to->grh.sgid_index) return kOk;
+  ibv_gid asked = {}, used = {};
+  if (g_verbs.query_gid(e->verbs, e->port_num, static_cast<int>(knobs.gid), &asked) != 0 ||
+      g_verbs.query_gid(e->verbs, e->port_num, to->grh.sgid_index, &used) != 0 ||
+      memcmp(&asked, &used, sizeof used) != 0) {
+    return fail(kUri, "gid=%u is not the address that this connection uses, which is gid=%u", knobs.gid,
+                unsigned{to->grh.sgid_index});
+  }
+  to->grh.sgid_index = static_cast<uint8_t>(knobs.gid);
+  return kOk;
+}
+
+Code modify(Endpoint* e, ibv_qp_attr* attr, int mask, const char* what) noexcept {
+  int error = g_verbs.modify_qp(e->qp, attr, mask);
+  return error == 0 ? kOk : fail_errno(kSystem, what, error);
+}
+
+}  // namespace
+
+Code make_qp(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
+  Code code = make_queues(e);
+  return code == kOk ? create(uri, knobs, e) : code;
+}
+
+ibv_mtu mtu_of(uint32_t bytes) noexcept {
+  uint32_t mtu = IBV_MTU_256;
+  while (mtu < IBV_MTU_4096 && mtu_bytes(static_cast<ibv_mtu>(mtu)) < bytes) ++mtu;
+  return static_cast<ibv_mtu>(mtu);
+}
+
+Code enter_init(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept {
+  attr.qp_state = IBV_QPS_INIT;
+  put_over(knobs.pkey, &attr.pkey_index);
+  unsigned access = IBV_ACCESS_REMOTE_WRITE;
+  if ((knobs.access & kRead) != 0) access |= IBV_ACCESS_REMOTE_READ;
+  if ((knobs.access & kAtomic) != 0) access |= IBV_ACCESS_REMOTE_ATOMIC;
+  attr.qp_access_flags = access;
+  return modify(e, &attr, mask, "preparing a queue pair");
+}
+
+Code begin(const Knobs& knobs, Endpoint* e) noexcept {
+  ibv_qp_attr attr = {};
+  attr.port_num = e->port_num;
+  return enter_init(knobs, attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS, e);
+}
+
+Code enter_receiving(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept {
+  attr.qp_state = IBV_QPS_RTR;
+  attr.path_mtu = mtu_of(e->mtu);
+  put_over(knobs.sl, &attr.ah_attr.sl);
+  put_over(knobs.static_rate, &attr.ah_attr.static_rate);
+  put_over(knobs.path_bits, &attr.ah_attr.src_path_bits);
+  put_over(knobs.tclass, &attr.ah_attr.grh.traffic_class);
+  put_over(knobs.hop_limit, &attr.ah_attr.grh.hop_limit);
+  put_over(knobs.flow_label, &attr.ah_attr.grh.flow_label);
+  put_over(knobs.min_rnr_timer, &attr.min_rnr_timer);
+  if (attr.max_dest_rd_atomic < e->dest_rd_atomic) e->dest_rd_atomic = attr.max_dest_rd_atomic;
+  attr.max_dest_rd_atomic = static_cast<uint8_t>(e->dest_rd_atomic);
+  Code code = choose_gid(knobs, e, &attr.ah_attr);
+  return code == kOk ? modify(e, &attr, mask, "connecting a queue pair to the peer's") : code;
+}
+
+Code enter_sending(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept {
+  attr.qp_state = IBV_QPS_RTS;
+  attr.timeout = static_cast<uint8_t>(knobs.ack_timeout);
+  attr.retry_cnt = static_cast<uint8_t>(knobs.retry_count);
+  attr.rnr_retry = static_cast<uint8_t>(knobs.rnr_retry);
+  if (attr.max_rd_atomic < e->rd_atomic) e->rd_atomic = attr.max_rd_atomic;
+  attr.max_rd_atomic = static_cast<uint8_t>(e->rd_atomic);
+  return modify(e, &attr, mask, "letting a queue pair send");
+}
+
+Code propose(Endpoint* e, ibv_qp_state state, ibv_qp_attr* attr, int* mask) noexcept {
+  *attr = {};
+  attr->qp_state = state;
+  if (g_verbs.init_qp_attr(e->id, attr, mask) == 0) return kOk;
+  return fail_errno(kSystem, "asking rdma_cm for the attributes of a queue pair", errno);
+}
+
+Code enter_connection(const Knobs& knobs, uint32_t peer_mtu, Endpoint* e) noexcept {
+  ibv_qp_attr attr;
+  int mask = 0;
+  Code code = propose(e, IBV_QPS_RTR, &attr, &mask);
+  if (code != kOk) return code;
+  if ((mask & IBV_QP_PATH_MTU) != 0) {
+    uint32_t way = mtu_bytes(attr.path_mtu);
+    if (way < e->mtu) e->mtu = way;
+    if (peer_mtu < e->mtu) e->mtu = peer_mtu;
+  }
+  code = enter_receiving(knobs, attr, mask, e);
+  if (code == kOk) code = propose(e, IBV_QPS_RTS, &attr, &mask);
+  if (code == kOk) code = enter_sending(knobs, attr, mask, e);
+  return code;
+}
+
+void drop_connection(Endpoint* e) noexcept {
+  ibv_qp_attr attr = {};
+  attr.qp_state = IBV_QPS_ERR;
+  if (e->qp != nullptr) g_verbs.modify_qp(e->qp, &attr, IBV_QP_STATE);  // what is under way completes, with an error
+  if (e->id != nullptr) g_verbs.disconnect(e->id);
+}
+
+}  // namespace rc
+#endif

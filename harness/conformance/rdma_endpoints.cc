@@ -1,0 +1,217 @@
+// Endpoints that find each other without rdma_cm: the caller carries what they say of themselves.
+#include <stdlib.h>
+#include <string.h>
+
+#include <chrono>
+#include <thread>
+
+#include "harness/conformance/pair.h"
+#include "harness/conformance/rdma_address.h"
+
+namespace conformance {
+namespace {
+
+// One end, with a context of its own.
+struct End {
+  explicit End(const std::string& uri, const char* token = nullptr, uint64_t ring_bytes = 0) {
+    rc_config config = {};
+    config.size = sizeof config;
+    config.ring_bytes = 65536;
+    config.mr_bytes = 4096;
+    EXPECT_RC(RC_OK, rc_open(&config, &ctx));
+    rc_channel_config channel_config = {};
+    channel_config.size = sizeof channel_config;
+    channel_config.token = token;
+    channel_config.ring_bytes = ring_bytes;
+    channel_config.identity = "an end";
+    EXPECT_RC(RC_OK, rc_endpoint_open(ctx, uri.c_str(), &channel_config, blob, &bytes, &endpoint));
+  }
+  ~End() { EXPECT_RC(RC_OK, rc_close(ctx)); }
+  End(const End&) = delete;
+  End& operator=(const End&) = delete;
+  int32_t connect(const End& peer, int64_t timeout_ns = kPatience) {
+    return rc_endpoint_connect(endpoint, peer.blob, peer.bytes, timeout_ns, &channel);
+  }
+
+  rc_ctx ctx{0};
+  uint8_t blob[512] = {};
+  size_t bytes = sizeof blob;
+  rc_listener endpoint{0};
+  rc_channel channel{0};
+};
+
+void meet(End& a, End& b) {
+  Doing other([&] { return b.connect(a); });
+  EXPECT_RC(RC_OK, a.connect(b));
+  EXPECT_DONE(RC_OK, other);
+}
+
+void exchange(End& a, End& b) {
+  std::vector<uint8_t> out(100000), in(out.size());
+  for (size_t i = 0; i < out.size(); ++i) out[i] = pattern_byte(kNearToFar, i);
+  for (int turn = 0; turn < 2; ++turn) {
+    End& from = turn == 0 ? a : b;
+    End& to = turn == 0 ? b : a;
+    Doing putting([&] { return rc_put(from.channel, out.data(), out.size(), kPatience, nullptr); });
+    EXPECT_RC(RC_OK, rc_get(to.channel, in.data(), in.size(), kPatience, nullptr));
+    EXPECT_DONE(RC_OK, putting);
+    EXPECT_EQ(out, in);
+    std::fill(in.begin(), in.end(), 0);
+  }
+}
+
+}  // namespace
+
+class RdmaEndpoints : public testing::TestWithParam<const char*> {
+ protected:
+  static std::string uri(const std::string& more = "") { return rdma_uri(GetParam() + more); }
+};
+
+TEST_P(RdmaEndpoints, MeetAndExchange) {
+  End a(uri()), b(uri());
+  meet(a, b);
+  exchange(a, b);
+  rc_info info = {};
+  info.size = sizeof info;
+  EXPECT_RC(RC_OK, rc_channel_info(a.channel, &info));
+  EXPECT_STREQ("rdma", info.backend);
+  EXPECT_STREQ("an end", info.identity);
+  int64_t theirs = 0, mine = 0;
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "qp_num", &theirs));
+  EXPECT_RC(RC_OK, rc_channel_figure(b.channel, "peer_qp_num", &mine));
+  EXPECT_EQ(theirs, mine);
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "op_ring_bytes", &mine));
+  EXPECT_LT(0, mine);
+  // The channel lives on without its endpoint, and ends in good order.
+  EXPECT_RC(RC_OK, rc_listener_close(a.endpoint));
+  EXPECT_RC(RC_OK, rc_put(a.channel, "bye", 3, kPatience, nullptr));
+  EXPECT_RC(RC_OK, rc_channel_close(a.channel));
+  char bytes[4];
+  EXPECT_RC(RC_OK, rc_get(b.channel, bytes, 3, kPatience, nullptr));
+  EXPECT_RC(RC_E_CLOSED, rc_get(b.channel, bytes, 1, kPatience, nullptr));
+}
+
+// Whoever comes first knocks, or waits for the knock, until the other one is there: longer than its tries last.
+TEST_P(RdmaEndpoints, WaitForEachOther) {
+  for (bool first : {true, false}) {
+    SCOPED_TRACE(first);
+    End a(uri("&timeout_ms=100")), b(uri("&timeout_ms=100"));
+    End& early = first ? a : b;
+    End& late = first ? b : a;
+    Doing waiting([&] { return early.connect(late); });
+    waiting.wait_until_inside();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+    EXPECT_RC(RC_OK, late.connect(early));
+    EXPECT_DONE(RC_OK, waiting);
+    exchange(a, b);
+  }
+}
+
+TEST_P(RdmaEndpoints, DeadlineEndsTheWaitForAPeerThatDoesNotCome) {
+  End a(uri()), b(uri());
+  EXPECT_RC(RC_E_TIMEOUT, a.connect(b, 20 * kShort));
+  EXPECT_RC(RC_E_STATE, a.connect(b));
+  EXPECT_RC(RC_E_TIMEOUT, b.connect(a, 20 * kShort));
+}
+
+TEST_P(RdmaEndpoints, StopAndCloseEndIt) {
+  for (bool stop : {true, false}) {
+    End a(uri()), b(uri());
+    Doing waiting([&] { return a.connect(b); });
+    waiting.wait_until_inside();
+    EXPECT_RC(RC_OK, stop ? rc_stop(a.ctx) : rc_listener_close(a.endpoint));
+    EXPECT_DONE(stop ? RC_E_STOPPED : RC_E_CLOSING, waiting);
+  }
+}
+
+TEST_P(RdmaEndpoints, FlippedBitsAreRefusedAndTheTrueBlobStillConnects) {
+  End a(uri()), b(uri());
+  for (size_t bit = 0; bit < 8 * b.bytes; ++bit) {
+    SCOPED_TRACE(bit);
+    b.blob[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    EXPECT_RC(RC_E_NOT_RINGCHAN, a.connect(b));
+    b.blob[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+  }
+  for (size_t bytes : {size_t{0}, size_t{1}, b.bytes - 1, b.bytes + 1, sizeof b.blob}) {
+    EXPECT_RC(RC_E_NOT_RINGCHAN, rc_endpoint_connect(a.endpoint, b.blob, bytes, kPatience, &a.channel));
+  }
+  meet(a, b);
+  exchange(a, b);
+}
+
+TEST_P(RdmaEndpoints, WrongUseIsRefused) {
+  End a(uri()), b(uri(), "secret"), c(uri(), nullptr, 1000), d(uri(), nullptr, 2000);
+  EXPECT_RC(RC_E_INVALID, a.connect(a));
+  EXPECT_RC(RC_E_NO_PERMISSION, a.connect(b));
+  EXPECT_RC(RC_E_SIZE, c.connect(d));
+  EXPECT_RC(RC_E_INVALID, rc_endpoint_connect(a.endpoint, nullptr, 1, 0, &a.channel));
+  EXPECT_RC(RC_E_STATE, rc_accept(a.endpoint, kPatience, &a.channel));
+  EXPECT_RC(RC_E_HANDLE, rc_endpoint_connect(rc_listener{0}, b.blob, b.bytes, 0, &a.channel));
+  rc_listener listener{0};
+  std::string listen = rdma_uri("");
+  ASSERT_RC(RC_OK, rc_listen(a.ctx, listen.c_str(), nullptr, &listener));
+  EXPECT_RC(RC_E_STATE, rc_endpoint_connect(listener, b.blob, b.bytes, kPatience, &a.channel));
+  size_t bytes = 10;
+  EXPECT_RC(RC_E_SIZE, rc_endpoint_open(a.ctx, uri().c_str(), nullptr, b.blob, &bytes, &listener));
+  EXPECT_EQ(a.bytes, bytes);
+  bytes = sizeof b.blob;
+  EXPECT_RC(RC_E_UNSUPPORTED, rc_endpoint_open(a.ctx, "tcp://127.0.0.1:1", nullptr, b.blob, &bytes, &listener));
+  EXPECT_RC_NAMES(RC_E_NO_DEVICE, "192.0.2.1",
+                  rc_endpoint_open(a.ctx, "rdma://192.0.2.1:1", nullptr, b.blob, &bytes, &listener));
+  EXPECT_RC_NAMES(RC_E_NO_DEVICE, "nosuch",
+                  rc_endpoint_open(a.ctx, "rdma://0.0.0.0:1?dev=nosuch", nullptr, b.blob, &bytes, &listener));
+}
+
+// The smaller of what both have room for; and what one end insists on.
+TEST_P(RdmaEndpoints, RingSizeIsAgreed) {
+  End a(uri(), nullptr, 1000), b(uri());
+  meet(a, b);
+  for (const End* end : {&a, &b}) {
+    int64_t bytes = 0;
+    EXPECT_RC(RC_OK, rc_channel_figure(end->channel, "ring_bytes", &bytes));
+    EXPECT_EQ(1000, bytes);
+  }
+  exchange(a, b);
+}
+
+TEST_P(RdmaEndpoints, KnobsOfThePathAreFree) {
+  End a(uri("&psn=77&mtu=256&tclass=104")), b(uri());
+  meet(a, b);
+  int64_t value = 0;
+  EXPECT_RC(RC_OK, rc_channel_figure(b.channel, "peer_psn", &value));
+  EXPECT_LE(77, value);  // the next one that is expected
+  EXPECT_GE(77 + 10, value);
+  EXPECT_RC(RC_OK, rc_channel_figure(b.channel, "mtu", &value));
+  EXPECT_EQ(256, value);
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "tclass", &value));
+  EXPECT_EQ(104, value);
+  exchange(a, b);
+}
+
+INSTANTIATE_TEST_SUITE_P(On, RdmaEndpoints, testing::Values("?mode=poll", "?mode=event"),
+                         [](const auto& mode) { return std::string(mode.param).substr(6); });
+
+// By the address or by itself an endpoint finds the GID that rdma_cm would have used.
+TEST(RdmaEndpoint, ChoosesItsGid) {
+  std::string by_address = rdma_uri("");
+  End a(by_address), b(by_address);
+  meet(a, b);
+  exchange(a, b);
+  End c("rdma://0.0.0.0:1"), d("rdma://0.0.0.0:1");
+  meet(c, d);
+  exchange(c, d);
+}
+
+// Nobody tells that the peer is gone but the retries.
+TEST(RdmaEndpoint, PeerThatIsGoneIsNoticedByTimeout) {
+  End a(rdma_uri("?timeout_ms=500"));
+  {
+    End b(rdma_uri("?timeout_ms=500"));
+    meet(a, b);
+    EXPECT_RC(RC_OK, rc_channel_close(b.channel));  // in good order
+  }
+  char byte;
+  EXPECT_RC(RC_E_CLOSED, rc_get(a.channel, &byte, 1, kPatience, nullptr));
+}
+
+}  // namespace conformance

@@ -1,0 +1,256 @@
+// The knobs of an rdma:// URI on a real device: each is chosen, told, or refused with a reason; what is counted; which
+// devices there are; and what a device reports by itself.
+#include <stdlib.h>
+#include <string.h>
+
+#include <thread>
+
+#include "harness/conformance/pair.h"
+#include "harness/conformance/rdma_address.h"
+
+namespace conformance {
+namespace {
+
+// Both ends in this process, each with its own query.
+class RdmaKnob : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_RC(RC_OK, rc_open(nullptr, &ctx_)); }
+  void TearDown() override { EXPECT_RC(RC_OK, rc_close(ctx_)); }
+
+  int32_t connect(const std::string& listener_query, const std::string& client_query) {
+    std::string address = rdma_uri("");
+    return connect_at(address + listener_query, address + client_query);
+  }
+  int32_t connect_at(const std::string& listen, const std::string& uri) {
+    rc_listener listener{0};
+    EXPECT_RC(RC_OK, rc_listen(ctx_, listen.c_str(), nullptr, &listener));
+    Doing accepting([&] { return rc_accept(listener, kPatience, &near_); });
+    Doing connecting([&] { return rc_connect(ctx_, uri.c_str(), nullptr, kPatience, &far_); });
+    Outcome connected = connecting.outcome();
+    reason_ = connected.reason;
+    if (connected.code == RC_OK) {
+      EXPECT_DONE(RC_OK, accepting);
+    } else {
+      EXPECT_RC(RC_OK, rc_listener_close(listener));
+      accepting.outcome();
+      return connected.code;
+    }
+    EXPECT_RC(RC_OK, rc_listener_close(listener));
+    return RC_OK;
+  }
+  static int64_t figure(rc_channel channel, const char* name) {
+    int64_t value = -1;
+    EXPECT_RC(RC_OK, rc_channel_figure(channel, name, &value));
+    return value;
+  }
+  // The client's URI asks for what cannot be; the reason names it.
+  void expect_refused(const std::string& query, const std::string& names) {
+    SCOPED_TRACE(query);
+    EXPECT_EQ(RC_E_URI, connect("", query)) << reason_;
+    EXPECT_NE(std::string::npos, reason_.find(names)) << reason_;
+  }
+
+  rc_ctx ctx_{0};
+  rc_channel near_{0}, far_{0};
+  std::string reason_;
+};
+
+uint32_t active_mtu() {
+  for (uint32_t i = 0;; ++i) {
+    rc_device device = {};
+    device.size = sizeof device;
+    if (rc_device_info(i, &device) != RC_OK) return 0;
+    if (device.active != 0) return device.mtu;
+  }
+}
+
+}  // namespace
+
+TEST_F(RdmaKnob, DefaultsAreTold) {
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  for (rc_channel channel : {near_, far_}) {
+    EXPECT_EQ(0, figure(channel, "event"));
+    EXPECT_EQ(256, figure(channel, "sq_depth"));
+    EXPECT_EQ(256, figure(channel, "cq_depth"));
+    EXPECT_EQ(16, figure(channel, "signal"));
+    EXPECT_EQ(2000, figure(channel, "timeout_ms"));
+    EXPECT_EQ(6, figure(channel, "retry_count"));
+    EXPECT_EQ(6, figure(channel, "rnr_retry"));
+    EXPECT_EQ(3, figure(channel, "qp_state"));  // ready to send
+    EXPECT_LE(256, figure(channel, "mtu"));
+    EXPECT_EQ(0, figure(channel, "port_downs"));
+  }
+  EXPECT_EQ(figure(near_, "qp_num"), figure(far_, "peer_qp_num"));
+  EXPECT_EQ(figure(far_, "psn"), figure(near_, "peer_psn"));
+  EXPECT_EQ(figure(near_, "ring_bytes"), figure(far_, "ring_bytes"));
+}
+
+TEST_F(RdmaKnob, UnknownFiguresAreNamedBesideTheKnownOnes) {
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  int64_t value = 7;
+  EXPECT_RC_NAMES(RC_E_INVALID, "nosuch", rc_channel_figure(near_, "nosuch", &value));
+  EXPECT_EQ(0, value);
+  EXPECT_NE(nullptr, strstr(rc_reason(), " ack_timeout")) << rc_reason();
+  EXPECT_RC(RC_E_INVALID, rc_channel_figure(near_, nullptr, &value));
+  EXPECT_RC(RC_E_INVALID, rc_channel_figure(near_, "mtu", nullptr));
+  EXPECT_RC(RC_E_HANDLE, rc_channel_figure(rc_channel{0}, "mtu", &value));
+}
+
+// Of the listener alone: the client has the defaults, and is told apart so.
+TEST_F(RdmaKnob, EachIsTaken) {
+  struct Knob {
+    const char* name;
+    int64_t value;
+  };
+  const std::vector<std::vector<Knob>> some = {
+      {{"mtu", 512}, {"tclass", 104}, {"flow_label", 77}},
+      {{"min_rnr_timer", 20}, {"ack_timeout", 12}, {"retry_count", 2}, {"rnr_retry", 1}, {"timeout_ms", 500}},
+      {{"sq_depth", 64}, {"cq_depth", 100}, {"cq_poll", 3}, {"signal", 4}, {"inline", 0}, {"sge", 2}},
+      {{"pkey", 0}, {"port", 1}, {"path_bits", 0}}};
+  for (const auto& knobs : some) {
+    std::string query;
+    for (const Knob& k : knobs)
+      query += (query.empty() ? "?" : "&") + std::string(k.name) + "=" + std::to_string(k.value);
+    SCOPED_TRACE(query);
+    ASSERT_EQ(RC_OK, connect(query, "")) << reason_;
+    for (const Knob& k : knobs) {
+      // What sge a device gives may be more.
+      if (strcmp(k.name, "sge") == 0) {
+        EXPECT_LE(k.value, figure(near_, k.name));
+      } else {
+        EXPECT_EQ(k.value, figure(near_, k.name)) << k.name;
+      }
+    }
+    EXPECT_RC(RC_OK, rc_put(far_, "x", 1, kPatience, nullptr));
+    char byte = 0;
+    EXPECT_RC(RC_OK, rc_get(near_, &byte, 1, kPatience, nullptr));
+    EXPECT_EQ('x', byte);
+    EXPECT_RC(RC_OK, rc_channel_close(far_));
+    EXPECT_RC(RC_OK, rc_channel_close(near_));
+  }
+}
+
+// Soft-RoCE has neither service levels nor rates, and the kernel finds the hop limit of a RoCE route by itself.
+TEST_F(RdmaKnob, SomeAreTheDevicesLastWord) {
+  ASSERT_EQ(RC_OK, connect("?sl=3&static_rate=2&hop_limit=7", "")) << reason_;
+  EXPECT_LE(0, figure(near_, "sl"));
+  EXPECT_LE(0, figure(near_, "static_rate"));
+  EXPECT_LE(1, figure(near_, "hop_limit"));
+}
+
+TEST_F(RdmaKnob, ReadsUnderWayAreTheSmallerOneOfBothEnds) {
+  ASSERT_EQ(RC_OK, connect("?rd_atomic=4&dest_rd_atomic=2", "?rd_atomic=3&dest_rd_atomic=1")) << reason_;
+  EXPECT_EQ(1, figure(near_, "rd_atomic"));
+  EXPECT_EQ(2, figure(near_, "dest_rd_atomic"));
+  EXPECT_EQ(2, figure(far_, "rd_atomic"));
+  EXPECT_EQ(1, figure(far_, "dest_rd_atomic"));
+}
+
+TEST_F(RdmaKnob, AccessIsThatOfTheQueuePair) {
+  ASSERT_EQ(RC_OK, connect("?access=write+read+atomic", "")) << reason_;
+  EXPECT_EQ(2 + 4 + 8, figure(near_, "access") & (2 + 4 + 8));  // IBV_ACCESS_REMOTE_*
+  EXPECT_EQ(2, figure(far_, "access") & (2 + 4 + 8));
+}
+
+TEST_F(RdmaKnob, MtuIsTheSmallerOneOfBothEnds) {
+  for (bool listener : {true, false}) {
+    SCOPED_TRACE(listener);
+    ASSERT_EQ(RC_OK, connect(listener ? "?mtu=256" : "", listener ? "" : "?mtu=256")) << reason_;
+    EXPECT_EQ(256, figure(near_, "mtu"));
+    EXPECT_EQ(256, figure(far_, "mtu"));
+    std::vector<uint8_t> bytes(5000, 7), got(5000);
+    EXPECT_RC(RC_OK, rc_put(far_, bytes.data(), bytes.size(), kPatience, nullptr));
+    EXPECT_RC(RC_OK, rc_get(near_, got.data(), got.size(), kPatience, nullptr));
+    EXPECT_EQ(bytes, got);
+  }
+}
+
+TEST_F(RdmaKnob, WhatTheDeviceCannotDoIsRefused) {
+  if (active_mtu() < 4096) expect_refused("?mtu=4096", "can do " + std::to_string(active_mtu()));
+  expect_refused("?gid=65535", "gid=65535");
+  expect_refused("?pkey=65535", "pkey=65535");
+  expect_refused("?path_bits=127", "path_bits=127");
+  expect_refused("?dest_rd_atomic=255", "dest_rd_atomic=255");
+  expect_refused("?rd_atomic=255", "rd_atomic=255");
+  expect_refused("?sge=64", "sge=64");
+  expect_refused("?sq_depth=128&cq_depth=64", "cq_depth=64");
+  expect_refused("?psn=1", "rc_endpoint_open");
+}
+
+TEST_F(RdmaKnob, GidMustBeThatOfTheAddress) {
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  int64_t used = figure(far_, "gid");
+  ASSERT_EQ(RC_OK, connect("", "?gid=" + std::to_string(used))) << reason_;
+  EXPECT_EQ(used, figure(far_, "gid"));
+  int32_t code = connect("", "?gid=" + std::to_string(used == 0 ? 1 : 0));
+  if (code != RC_OK) {  // else the same address of another kind
+    EXPECT_EQ(RC_E_URI, code);
+    EXPECT_NE(std::string::npos, reason_.find("gid=")) << reason_;
+  }
+}
+
+// A put is one chain, one doorbell; one in sixteen asks for a completion.
+TEST_F(RdmaKnob, SmallPutsAreOneDoorbellEach) {
+  constexpr int kPuts = 160;
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  int64_t doorbells = figure(far_, "doorbells"), requests = figure(far_, "requests");
+  int64_t completions = figure(far_, "completions");
+  for (int i = 0; i < kPuts; ++i) EXPECT_RC(RC_OK, rc_put(far_, "12345678", 8, kPatience, nullptr));
+  EXPECT_EQ(doorbells + kPuts, figure(far_, "doorbells"));
+  EXPECT_EQ(requests + 2 * kPuts, figure(far_, "requests"));
+  EXPECT_LE(figure(far_, "completions"), completions + kPuts / 16);
+  uint8_t got[8 * kPuts];
+  EXPECT_RC(RC_OK, rc_get(near_, got, sizeof got, kPatience, nullptr));
+  EXPECT_RC(RC_OK, rc_sync(far_, kPatience));
+  EXPECT_LE(figure(far_, "completions"), completions + kPuts / 16 + 1);  // sync asks for one
+}
+
+TEST(RdmaDevices, AreListed) {
+  rc_device device = {};
+  device.size = sizeof device;
+  uint32_t n = 0;
+  for (; rc_device_info(n, &device) == RC_OK; ++n) {
+    EXPECT_NE('\0', device.name[0]);
+    EXPECT_LE(1u, device.port);
+    EXPECT_NE(0u, device.guid);
+    if (device.active == 0) continue;
+    EXPECT_LE(256u, device.mtu);
+    EXPECT_LE(device.mtu, device.mtu_max);
+    EXPECT_LE(1u, device.gids);
+    EXPECT_NE(UINT32_MAX, device.gid_index);
+  }
+  EXPECT_LE(1u, n);
+  EXPECT_RC_NAMES(RC_E_RANGE, "fewer", rc_device_info(n, &device));
+  EXPECT_RC(RC_E_INVALID, rc_device_info(0, nullptr));
+  device.size = 0;
+  EXPECT_RC(RC_E_CONFIG, rc_device_info(0, &device));
+}
+
+TEST_F(RdmaKnob, PortThatGoesDownAndUpIsCounted) {
+  const char* wire = getenv("RC_RDMA_WIRE");
+  if (wire == nullptr) GTEST_SKIP() << "there is no veth pair with RDMA devices here";
+  std::string uri = rdma_uri_at(wire, "?timeout_ms=60000");
+  ASSERT_EQ(RC_OK, connect_at(uri, uri)) << reason_;
+  EXPECT_EQ(0, figure(near_, "port_downs"));
+  EXPECT_EQ(0, system("ip link set vb down"));
+  EXPECT_EQ(0, system("sh /run/desk/veth"));
+  auto told = [&](rc_channel channel, const char* name) {
+    for (int i = 0; i < 1000 && figure(channel, name) == 0; ++i) {
+      EXPECT_RC(RC_OK, rc_progress(channel));
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return figure(channel, name);
+  };
+  EXPECT_LE(1, told(near_, "port_downs"));
+  EXPECT_LE(1, told(far_, "port_downs"));
+  EXPECT_LE(1, told(near_, "port_ups"));
+  EXPECT_EQ(0, system("ip addr add 10.78.0.99/24 dev vb"));
+  EXPECT_EQ(0, system("ip addr del 10.78.0.99/24 dev vb"));
+  EXPECT_LE(1, told(near_, "gid_changes"));
+  // The connection has survived.
+  EXPECT_RC(RC_OK, rc_put(far_, "x", 1, kPatience, nullptr));
+  char byte = 0;
+  EXPECT_RC(RC_OK, rc_get(near_, &byte, 1, kPatience, nullptr));
+}
+
+}  // namespace conformance
