@@ -290,7 +290,7 @@ Code listen_everywhere(Context& context, FallbackPoint* point, const Transports&
     results[i].answered = code == kOk;
     if (code == kOk) continue;
     note(&results[i], code);
-    if (is_of_all(code)) return code;
+    if (is_of_all(code)) return fail(code, "%s: %s: %s", point->uri.text, list.at[i]->scheme, results[i].reason);
   }
   return kOk;
 }

