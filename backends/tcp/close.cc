@@ -130,7 +130,7 @@ void close_link(TcpLink* link) noexcept {
 void reset_connection(TcpLink* link) noexcept {
   sockaddr none = {};
   none.sa_family = AF_UNSPEC;
-  connect(link->socket, &none, sizeof none);  // which disconnects
+  static_cast<void>(connect(link->socket, &none, sizeof none));  // which disconnects
 }
 
 void tcp_close(Context& context, Link* l) noexcept {

@@ -174,6 +174,25 @@ TEST_F(Network, AMeshThatStartsInThePartitionMeetsAfterIt) {
   for_pairs([&](int a, int b) { expect_exchange(a, b); });
 }
 
+// Two machines with one address, where the network believes the second: it is the member now, and the first is told.
+TEST_F(Network, WhoTakesAMembersAddressTakesItsPlace) {
+  make(3, "?timeout_ms=" + std::to_string(kTimeoutMs));
+  list.resize(list.rfind("2 tcp"));  // the third host is no member
+  start(0);
+  start(1);
+  ASSERT_TRUE(came(0, 1) && came(1, 0));
+  wire->take_address(2, 0);
+  start(2);
+  EXPECT_EQ(RC_OK, member(2).opened()) << member(2).reason();
+  EXPECT_EQ(0u, state_of(member(2).mesh()).id);
+  ASSERT_TRUE(came(0, 1, 2));
+  EXPECT_EQ(1u, losses(0, 1, RC_E_PEER_DEAD));
+  EXPECT_TRUE(member(2).wait_for(RC_MEMBER_CONNECTED, 1));
+  expect_passes(channel_of(member(2), 1), channel_of(member(1), 0), 5);
+  ASSERT_TRUE(member(0).wait_for(RC_MEMBER_LOST, 1));
+  EXPECT_EQ(1u, losses(1, 0, RC_E_PEER_DEAD));
+}
+
 struct Bad {
   const char* name;
   double loss, twice;
