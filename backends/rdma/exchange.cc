@@ -229,7 +229,7 @@ Code rdma_open_endpoint(Context& context, ListenPoint* p, void* blob, size_t* by
   if (code == kOk) code = find_place(p->uri, point->knobs, address, &place);
   if (code != kOk) return code;
   code = make(context, point, place);
-  EndpointBlob mine;
+  EndpointBlob mine = {};
   if (code == kOk) code = describe(point, place, &mine);
   if (code != kOk) {
     destroy_endpoint(context, &point->e);
@@ -245,7 +245,7 @@ Code rdma_connect_endpoint(Context& context, ListenPoint* p, const void* data, s
   RdmaPoint* point = rdma(p);
   if (!point->is_endpoint) return fail(kState, "%s: this is a listener; rc_accept takes its clients", p->uri.text);
   if (point->spent) return fail_plain(kState, "this endpoint has been connected, or has tried; open another one");
-  EndpointBlob peer;
+  EndpointBlob peer = {};
   Link agreed = {};
   Code code = check_blob(point, data, bytes, &peer, &agreed);
   if (code != kOk) return code;

@@ -271,7 +271,7 @@ TEST_P(Connecting, FullPoolOfRingsIsNamedAndRecovers) {
     // Whichever end comes second finds the pool empty and says so; where an end takes two, both may.
     rc_channel nobody{0};
     Doing accepting([&] { return rc_accept(listener, kPatience, &nobody); });
-    Doing too_many([&] { return rc_connect(ctx, uri_.c_str(), nullptr, 20 * kShort, &none); });
+    Doing too_many([&] { return rc_connect(ctx, uri_.c_str(), nullptr, 500 * kShort, &none); });
     Outcome connected = too_many.outcome();
     EXPECT_RC(RC_OK, rc_listener_close(listener));
     Outcome accepted = accepting.outcome();
