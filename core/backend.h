@@ -148,9 +148,9 @@ struct ListenPoint {
 
 // How a backend takes part in a list of transports, a+b://HOST:PORT.
 enum Reach : uint32_t {
-  kNotListed,   // not at all
-  kAnyHost,   // its own URIs are SCHEME://HOST:PORT
-  kThisHost,  // its own URIs are SCHEME:NAME, for processes of one host: the name is HOST:PORT, HOST as a number
+  kNotListed,  // not at all
+  kAnyHost,    // its own URIs are SCHEME://HOST:PORT
+  kThisHost,   // its own URIs are SCHEME:NAME, for processes of one host: the name is HOST:PORT, HOST as a number
 };
 
 // An attempt to connect that goes on over several calls. A backend's own struct begins with this one; core has zeroed

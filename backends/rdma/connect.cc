@@ -181,7 +181,7 @@ Code call_listener(Attempt& a) noexcept {
   Card card = make_card(kOk, a.e.mtu);
   rdma_conn_param p = connection_params(a.knobs, a.e, card);
   if (g_verbs.connect(a.e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
-  Card answer;
+  Card answer = {};
   Code code = await_event(a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
   if (code == kOk) code = enter_connection(a.knobs, static_cast<uint32_t>(answer.mtu), &a.e);
   if (code == kOk && g_verbs.establish(a.e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
