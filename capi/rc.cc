@@ -15,7 +15,7 @@
 namespace rc {
 namespace {
 
-constexpr uint32_t kVersionNumber = 100;  // 0.1.0
+constexpr uint32_t kVersionNumber = 200;  // 0.2.0
 constexpr uint32_t kSpansMax = 1024;
 
 static_assert(sizeof(Span) == sizeof(rc_span) && offsetof(Span, bytes) == offsetof(rc_span, bytes));

@@ -104,6 +104,9 @@ struct Link {
   uint32_t requests;
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
+  // post is done with the bytes of a request when it returns kOk, wherever they lie: what it has not sent by then is in
+  // the outbox. Else the bytes of a request lie there, and stay.
+  bool borrows;
   // What the peer writes lands in this end's progress only.
   bool lands_in_progress;
   // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.

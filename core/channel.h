@@ -185,7 +185,8 @@ class Channel {
   void show(const void* newest, size_t n) noexcept;
   // Puts n <= the runway's bytes as an answer and shows them.
   void answer_here(const void* data, size_t n) noexcept;
-  Code post_written() noexcept;
+  Code post_written(const uint8_t* from) noexcept;
+  bool lend(const void* data, size_t n, Code* code) noexcept;
   // Looks for n bytes without settling down to wait. False: not there, or something is wrong, which the wait will say.
   bool look_first(size_t n, bool may_wait) noexcept;
   void pace() noexcept;

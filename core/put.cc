@@ -9,6 +9,8 @@ namespace {
 // which overlaps anyway, in large ones.
 constexpr size_t kAnswerPiece = 8192;
 constexpr size_t kStreamPiece = 131072;
+// From this size on a copy costs more than pieces of their own do.
+constexpr size_t kLendBytes = 4096;
 constexpr char kBehindText[] = "operations that were posted before wait for the peer to make room";
 
 }  // namespace
@@ -72,13 +74,15 @@ void Channel::answer_here(const void* data, size_t n) noexcept {
   put_.ring.own_ahead(kAnswerAhead);  // while the peer reads
 }
 
-Code Channel::post_written() noexcept {
+// from: where the unpublished bytes lie, if not in the outbox.
+Code Channel::post_written(const uint8_t* from) noexcept {
   Spans s = put_.ring.unpublished();
-  uint8_t* ring = link_->outbox_ring();
+  const uint8_t* first = from != nullptr ? from : link_->outbox_ring() + s.at;
+  const uint8_t* second = from != nullptr ? from + s.first : link_->outbox_ring();
   WorkRequest wr[3];
   uint32_t n = 0;
-  if (s.first != 0) wr[n++] = {ring + s.at, kRingOffset + s.at, static_cast<uint32_t>(s.first), false};
-  if (s.second != 0) wr[n++] = {ring, kRingOffset, static_cast<uint32_t>(s.second), false};
+  if (s.first != 0) wr[n++] = {first, kRingOffset + s.at, static_cast<uint32_t>(s.first), false};
+  if (s.second != 0) wr[n++] = {second, kRingOffset, static_cast<uint32_t>(s.second), false};
   if (n == 0) return kOk;
   // The tail alone: nothing promises the order of bytes inside one WRITE, so no copy of the newest bytes travels with
   // it.
@@ -100,7 +104,7 @@ Code Channel::publish(const void* newest, size_t n) noexcept {
     Code code = serve_ops();
     if (code != kOk || ops_behind()) return code != kOk ? code : fail_plain(kWouldBlock, kBehindText);
   }
-  if (!direct_) return post_written();
+  if (!direct_) return post_written(nullptr);
   publish_direct(newest, n);
   return kOk;
 }
@@ -143,6 +147,17 @@ Code Channel::put_gate(PutMode wanted) noexcept {
                                 : fail_plain(kState, "a message is half sent: repeat its rc_send first");
 }
 
+// Posts the caller's own bytes, without a copy in the outbox. False: nothing happened, or the channel is over (*code).
+bool Channel::lend(const void* data, size_t n, Code* code) noexcept {
+  if (!link_->borrows || n < kLendBytes || put_.ring.staged() != 0 || ops_behind()) return false;
+  put_.ring.stage(n);
+  Code posted = post_written(static_cast<const uint8_t*>(data));
+  if (posted == kOk) return true;
+  put_.ring.take_back(n);
+  if (posted != kWouldBlock) *code = posted;
+  return false;
+}
+
 // Copies n bytes into the ring, waiting whenever fewer than `need` of those left fit.
 Code Channel::stream_out(const ConstSpan* spans, size_t n, size_t need, bool publish_now, Wait& wait,
                          size_t* done) noexcept {
@@ -157,8 +172,12 @@ Code Channel::stream_out(const ConstSpan* spans, size_t n, size_t need, bool pub
     size_t piece = least(least(left, put_.ring.space()), most);
     const void* newest = walk.in_one(piece);
     RC_STEP("put: before the bytes");
-    walk.take(piece, [this](const uint8_t* p, size_t bytes) noexcept { put_.ring.write(p, bytes); });
-    if (publish_now) {
+    bool lent = publish_now && newest != nullptr && lend(newest, piece, &code);
+    if (code != kOk) return code;
+    walk.take(piece, [&](const uint8_t* p, size_t bytes) noexcept {
+      if (!lent) put_.ring.write(p, bytes);
+    });
+    if (publish_now && !lent) {
       code = publish_piece(newest, piece, wait);
       if (code != kOk) {
         if (put_.ring.staged() != 0) put_.ring.take_back(piece);

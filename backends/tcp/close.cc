@@ -102,6 +102,7 @@ Code open_link(TcpLink* link, int socket, const TcpOptions& options, uint64_t ri
   link->options = options;
   link->ring_bytes = ring_bytes;
   link->direct = false;
+  link->borrows = true;
   link->lands_in_progress = true;
   Code code = set_options(socket, options);
   if (code != kOk) return code;

@@ -73,6 +73,7 @@ Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     for (uint32_t i = 0; i < n && !credit; ++i) link->queue.write(requests[i]);
     release_credit(link);
     send_queued(link);
+    link->queue.keep(reinterpret_cast<uint8_t*>(link->outbox));
     broken = link->broken;
   }
   if (broken) receive(link, kNoSide);  // what the peer said last

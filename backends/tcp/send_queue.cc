@@ -51,6 +51,17 @@ int SendQueue::gather(iovec* pieces, size_t* bytes) const noexcept {
   return n;
 }
 
+void SendQueue::keep(uint8_t* outbox) noexcept {
+  for (uint32_t i = 0; i < count_; ++i) {
+    Slot& slot = at(i);
+    uint8_t* place = outbox + slot.frame.offset;
+    if (slot.data == nullptr || slot.data == place) continue;
+    size_t gone = i == 0 && head_sent_ > sizeof slot.frame ? head_sent_ - sizeof slot.frame : 0;
+    memcpy(place + gone, static_cast<const uint8_t*>(slot.data) + gone, slot.frame.bytes - gone);
+    slot.data = place;
+  }
+}
+
 void SendQueue::sent(size_t bytes) noexcept {
   head_sent_ += bytes;
   while (count_ != 0 && head_sent_ >= sizeof(Frame) + at(0).frame.bytes) {

@@ -33,6 +33,8 @@ class SendQueue {
   int gather(iovec* pieces, size_t* bytes) const noexcept;
   // So many of the gathered bytes are gone.
   void sent(size_t bytes) noexcept;
+  // Bytes of the caller's that are left are copied to the outbox, at the place they are to have in the inbox.
+  void keep(uint8_t* outbox) noexcept;
   void clear() noexcept { head_ = count_ = 0, head_sent_ = 0; }
 
  private:

@@ -157,8 +157,9 @@ int run(const Options& options) {
   check_names(cases, options.only);
   check_writable(options.json);
   check_writable(options.picture);
-  fmt::print("ringchan {} on {}, {}\n{}; ring of {} KiB; {}\n\n", rc_version(), machine.cpu, machine.kernel,
-             placement.note, options.ring_bytes / 1024, machine.clock);
+  uint32_t version = rc_version();
+  fmt::print("ringchan {}.{}.{} on {}, {}\n{}; ring of {} KiB; {}\n\n", version / 10000, version / 100 % 100,
+             version % 100, machine.cpu, machine.kernel, placement.note, options.ring_bytes / 1024, machine.clock);
 
   std::vector<Row> rows;
   PeerLanes peers;

@@ -4,7 +4,7 @@
 set -eu
 tar -C "$TEST_TMPDIR" -xf "$1"
 cd "$TEST_TMPDIR"
-P=$PWD/ringchan-0.1.0
+P=$PWD/ringchan-0.2.0
 export PKG_CONFIG_PATH="$P/lib/pkgconfig"
 names=$(nm -D --defined-only "$P/lib/libringchan.so" | sed -n 's/.* T \(rc_[a-z0-9_]*\).*/(function)\1,/p')
 cat >demo.c <<EOF

@@ -31,11 +31,14 @@ class Links : public Honest {
   rc_channel client_ = {0}, server_ = {0};
 };
 
+// No two pieces are alike, so that one that was sent in another's place is seen.
+uint8_t byte_at(size_t i, uint8_t seed) { return static_cast<uint8_t>(i * 7 + i / 65536 * 13 + seed); }
+
 int32_t put_all(rc_channel channel, size_t bytes, size_t piece, uint8_t seed) {
   std::vector<uint8_t> data(piece);
   int32_t code = RC_OK;
   for (size_t at = 0; at < bytes && code == RC_OK; at += piece) {
-    for (size_t i = 0; i < piece; ++i) data[i] = static_cast<uint8_t>((at + i) * 7 + seed);
+    for (size_t i = 0; i < piece; ++i) data[i] = byte_at(at + i, seed);
     code = rc_put(channel, data.data(), piece, kPatience, nullptr);
   }
   return code;
@@ -47,7 +50,7 @@ int32_t get_all(rc_channel channel, size_t bytes, size_t piece, uint8_t seed) {
     int32_t code = rc_get(channel, data.data(), piece, kPatience, nullptr);
     if (code != RC_OK) return code;
     for (size_t i = 0; i < piece; ++i) {
-      if (data[i] != static_cast<uint8_t>((at + i) * 7 + seed)) return RC_E_CORRUPT;
+      if (data[i] != byte_at(at + i, seed)) return RC_E_CORRUPT;
     }
   }
   return RC_OK;
@@ -95,7 +98,8 @@ TEST_F(Links, NobodySleepsThroughWhatAnotherThreadReceived) {
   looking.get();
 }
 
-// More than the sockets hold is under way when the channel is closed: the peer gets all of it, then the close.
+// More than the sockets hold is under way when the channel is closed, and the memory it was put from is gone: the peer
+// gets all of it, then the close.
 TEST_F(Links, CloseLeavesNothingBehind) {
   rc_config config = {};
   config.size = sizeof config;
