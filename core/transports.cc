@@ -91,7 +91,8 @@ Code check_parameters(const Uri& uri, const Transports& list) noexcept {
 Code parse_for_backend(const char* text, Uri* uri, const Backend** backend) noexcept {
   Code code = uri->parse(text);
   if (code != kOk) return code;
-  *backend = strchr(uri->scheme, '+') != nullptr ? &kFallbackBackend : find_backend(uri->scheme, strlen(uri->scheme));
+  *backend = find_backend(uri->scheme, strlen(uri->scheme));  // one may have a '+' in its own name
+  if (*backend == nullptr && strchr(uri->scheme, '+') != nullptr) *backend = &kFallbackBackend;
   return *backend != nullptr ? kOk : no_backend(*uri, uri->scheme, strlen(uri->scheme));
 }
 

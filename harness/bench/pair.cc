@@ -25,6 +25,7 @@ void Side::meet() {
   uint32_t mine = page_.arrived[index_].count.load(std::memory_order_relaxed) + 1;
   page_.arrived[index_].count.store(mine, std::memory_order_release);
   while (page_.arrived[1 - index_].count.load(std::memory_order_acquire) < mine) {
+    if (while_waiting) while_waiting();
     if (yields_) sched_yield();
   }
 }

@@ -67,6 +67,8 @@ class Side {
 
   // Waits for the other side. If that one dies, the process that waits for both ends this one.
   void meet();
+  // What a side must go on doing meanwhile so that the other one gets there; none for most.
+  std::function<void()> while_waiting;
 
   // The measured section is between the start of the first and the stop of the last side to say so.
   void start();
