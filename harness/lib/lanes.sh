@@ -60,9 +60,9 @@ summarise() {
 }
 
 test_lanes() {
-  local lanes=("${LANES[@]}") lane
+  local lanes=("${LANES[@]}") lane brief=
   case ${1-} in
-    '') ;;
+    '') brief=yes ;;
     --quick) lanes=(plain) ;;
     --all) lanes=("${ALL_LANES[@]}") ;;
     --config) lanes=("${2:?--config wants a name}") ;;
@@ -72,7 +72,8 @@ test_lanes() {
     case $lane in
       rdma) run_rdma_lane rdma ;;
       rdma-asan) run_rdma_lane rdma-asan --config=asan ;;
-      *) run_lane "$lane" //... ;;
+      plain) run_lane plain //... ;;
+      *) run_lane "$lane" ${brief:+"--config=brief-$lane"} //... ;;
     esac
   done
   summarise
