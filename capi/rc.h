@@ -63,8 +63,9 @@
  * signals.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
- * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when
- * it looks up the host's name of a tcp URI; that look-up also knows no deadline. Numbers need none.
+ * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when it
+ * looks up a host's name (a look-up that knows no deadline) or, for a list of transports and for a mesh without
+ * RC_MESH_ID, this machine's addresses; and rdma-core when an rdma connection is made.
  *
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files. Over tcp the same holds of what
@@ -431,12 +432,13 @@ int32_t rc_fd(rc_ctx ctx, int32_t* fd);
 int32_t rc_poll(rc_ctx ctx, rc_event* events, uint32_t capacity, int64_t timeout_ns, uint32_t* count);
 
 /* Moves what can be moved without waiting, for all channels of a context: bytes that tcp has brought, and operations
- * of the peers. It looks only at channels that have something, at most 64 of them per call, those first that have
- * waited longest, and at a bounded amount of each. The first call watches all channels for that; channels that need no
- * such help cost nothing. Parameters: ctx. Returns: RC_OK (also if another thread is at it); RC_E_HANDLE; RC_E_FORKED;
- * RC_E_BUSY (the first call, while another thread is in a call on a channel of the context, which may be told the
- * same); RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_SYSTEM. Why a channel is over, its own calls tell.
- * Blocks: no. Threads: any; it counts neither as a getter nor as a putter. Order: none. Since: 0.2. */
+ * of the peers (over rdma only a call on the channel does these). It looks only at channels that have something, at
+ * most 64 of them per call, those first that have waited longest, and at a bounded amount of each. The first call
+ * watches all channels for that; channels that need no such help cost nothing. Parameters: ctx. Returns: RC_OK (also if
+ * another thread is at it); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY (the first call, while another thread is in a call on a
+ * channel of the context, which may be told the same); RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_SYSTEM.
+ * Why a channel is over, its own calls tell. Blocks: no. Threads: any; it counts neither as a getter nor as a putter.
+ * Order: none. Since: 0.2. */
 int32_t rc_progress_all(rc_ctx ctx);
 
 /* ------------------------------------------------------------------------------------------------- Connection */
@@ -510,12 +512,10 @@ int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channe
 uint64_t rc_attach_overhead(void);
 
 /* Closes a channel: published bytes can still be got by the peer, which then gets RC_E_CLOSED. Staged bytes
- * (rc_put_more) are published first. Over tcp it waits up to a second until the peer's machine has them; a peer that
- * does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD.
- * Parameters: channel - the handle is an error from now on.
- * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
- * Blocks: until calls of other threads on this channel have been woken and have left (they return RC_E_CLOSING).
- * Threads: any. Order: none. Since: 0.1. */
+ * (rc_put_more) are published first. Over tcp and rdma it waits up to a second until the peer's machine has them; a
+ * peer that does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD. Parameters: channel - the
+ * handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED. Blocks: until calls of other threads on
+ * this channel have been woken and have left (they return RC_E_CLOSING). Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
 
 /* ------------------------------------------------------------------------------------------------- Endpoints */
@@ -553,15 +553,15 @@ int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes
 /* A mesh has a channel between any two members of a host list. The member with the lower id connects, the other one
  * accepts; nothing of it happens outside of rc_mesh_* calls. A member that is lost may come back: it is taken in again
  * by a few calls of rc_mesh_event at both ends, at whatever moments they are made, if there are less than five seconds
- * between two of them (over loop and rdma: while both ends are in one), and has a new channel then. */
+ * between two of them (over loop, rdma and lists: while both ends are in one), and has a new channel then. */
 
 /* Opens a mesh: listens at this member's address, connects, and waits until every member is there, in any start order.
  * Parameters: ctx; config - read during the call only; timeout_ns - nanoseconds; mesh - out. The context needs
- * channels_max of the members and one more, and rings: one, and over tcp two for each of those channels, over loop one.
- * Without RC_MESH_ID this member is the first of the list that has an address of this machine where nobody listens.
- * Returns: RC_OK; RC_E_HOSTS (the reason names the line: not ID HOST:PORT, an id or address twice, a gap in the ids,
- * own id missing); RC_E_TIMEOUT (the reason names who is missing; not with RC_MESH_PARTIAL); RC_E_IDENTITY (at a
- * member's address answers somebody else; the reason names both); RC_E_NAME_IN_USE (somebody listens at the own
+ * channels_max of the members and one more, and rings: one, over tcp and rdma two for each of those channels, over loop
+ * one. Without RC_MESH_ID this member is the first of the list that has an address of this machine where nobody
+ * listens. Returns: RC_OK; RC_E_HOSTS (the reason names the line: not ID HOST:PORT, an id or address twice, a gap in
+ * the ids, own id missing); RC_E_TIMEOUT (the reason names who is missing; not with RC_MESH_PARTIAL); RC_E_IDENTITY (at
+ * a member's address answers somebody else; the reason names both); RC_E_NAME_IN_USE (somebody listens at the own
  * address); RC_E_POOL (meshes, channels, listeners or rings); else as rc_listen, rc_accept and rc_connect. On failure
  * there is no mesh. Blocks: until the mesh is complete, or the deadline. Threads: any. Order: after rc_open. Since:
  * 0.2. */
@@ -752,7 +752,8 @@ int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint
  *
  * CARRIED. Today every operation travels through the channel and is done by the owner's library when the owner calls
  * it: by any call that waits or looks on that channel (rc_get, rc_try_get that finds nothing new, rc_put that waits,
- * rc_request_wait, rc_request_test, rc_ready ...) and by rc_progress. Two ends that both only wait serve each other.
+ * rc_request_wait, rc_request_test, rc_ready ...), by rc_progress, and, but for rdma, by rc_progress_all and the
+ * progress thread. Two ends that both only wait serve each other.
  *
  * ORDER. Operations of one channel are done in the order in which they were posted. What was posted before a put,
  * commit or send is done before the peer gets those bytes: write, then put, and the notice never overtakes the bytes. A
@@ -939,8 +940,8 @@ int32_t rc_request_cancel(rc_request request);
  * up to date at some cost. Clear it by calling rc_try_get / rc_get_some / rc_try_put until RC_E_WOULD_BLOCK, or by
  * consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait on it, nothing else. Returns:
  * RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM;
- * RC_E_UNSUPPORTED (attached memory); RC_E_BUSY. Blocks: no. Threads: get side; use it with one thread for both sides.
- * Order: none. Since: 0.1. */
+ * RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads: get side; use it with one thread
+ * for both sides. Order: none. Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
 /* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop

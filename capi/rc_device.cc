@@ -33,7 +33,9 @@ int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes
   if (blob == nullptr) return null_argument("blob");
   Listener* l = Handles::listener(endpoint.id);
   if (l == nullptr) return Handles::refuse(endpoint.id, "endpoint");
-  return Handles::owner(endpoint.id)->connect_endpoint(l, endpoint.id, blob, bytes, timeout_ns, &channel->id);
+  Context* c = Handles::owner(endpoint.id);
+  Code code = c->connect_endpoint(l, endpoint.id, blob, bytes, timeout_ns, &channel->id);
+  return code == kOk ? c->adopt_channel(&channel->id) : code;
 }
 
 int32_t rc_device_info(uint32_t index, rc_device* device) {

@@ -61,6 +61,22 @@ void Channel::evict() noexcept {
   }
 }
 
+Code Channel::shut(uint64_t id) noexcept {
+  uint64_t now = id;
+  if (!id_.compare_exchange_strong(now, kShut, std::memory_order_acq_rel)) return kHandle;
+  runway_id_.store(kNobody, std::memory_order_relaxed);
+  if (!heavy_fence()) nap(-1, -1, kNapMaxNs);  // as in evict
+  // Pairs with the release in leave.
+  if (put_.inside.load(std::memory_order_acquire) == 0 && get_.inside.load(std::memory_order_acquire) == 0) return kOk;
+  reopen(id);
+  return kBusy;
+}
+
+void Channel::reopen(uint64_t id) noexcept {
+  if (over_.load(std::memory_order_relaxed) == kOk) runway_id_.store(id, std::memory_order_release);
+  id_.store(id, std::memory_order_release);  // pairs with the acquire in enter
+}
+
 // wait_for is of no use here: the id is gone, so every wait would end at once. False: something staged is lost.
 bool Channel::publish_before_close() noexcept {
   Deadline deadline = Deadline::after(kCloseFlushNs);

@@ -24,32 +24,46 @@ class Channel {
  public:
   // The id of a channel that is not open. Not 0: that is what a handle of nothing looks like, and no id is this.
   static constexpr uint64_t kNobody = UINT64_MAX;
+  // Stands in its place while the channel is shut.
+  static constexpr uint64_t kShut = UINT64_MAX - 1;
 
   // --- life; see context.cc ---
   void open(Context* context, uint64_t id, Link* link, uint32_t wait, uint64_t start = 0) noexcept;
   // Takes the handle away; true for the one caller that did it, who then closes.
   bool claim(uint64_t id) noexcept {
-    if (!id_.compare_exchange_strong(id, kNobody, std::memory_order_acq_rel)) return false;
+    for (uint64_t now = id; !id_.compare_exchange_weak(now, kNobody, std::memory_order_acq_rel); now = id) {
+      if (now != id && now != kShut) return false;
+    }
     runway_id_.store(kNobody, std::memory_order_relaxed);
     return true;
   }
+  // For changes of what both sides use: keeps calls of other threads at the door until reopen. kBusy: one is inside;
+  // kHandle: the channel is gone.
+  Code shut(uint64_t id) noexcept;
+  void reopen(uint64_t id) noexcept;
   // Wakes whoever is inside, waits until they have left, tells the peer and gives the link back.
   void close() noexcept;
-  uint64_t id() const noexcept { return id_.load(std::memory_order_relaxed); }
+  uint64_t id() const noexcept {
+    uint64_t id;
+    while (__builtin_expect((id = id_.load(std::memory_order_acquire)) == kShut, 0)) cpu_pause();
+    return id;
+  }
   Link* link() const noexcept { return link_; }
 
   // --- who is inside ---
   // One thread per side. A plain store instead of a locked exchange: evict() pairs with it by a heavy fence.
   Code enter(Side side, uint64_t id) noexcept {
     std::atomic<uint32_t>& inside = side == kPutSide ? put_.inside : get_.inside;
-    if (__builtin_expect(inside.load(std::memory_order_relaxed) != 0, 0)) return kBusy;
-    inside.store(1, std::memory_order_relaxed);
-    light_fence(full_fence_);  // pairs with heavy_fence in evict: either it sees us inside, or we see the id gone
-    if (__builtin_expect(id_.load(std::memory_order_acquire) != id, 0)) {
+    for (;;) {
+      if (__builtin_expect(inside.load(std::memory_order_relaxed) != 0, 0)) return kBusy;
+      inside.store(1, std::memory_order_relaxed);
+      light_fence(full_fence_);  // pairs with heavy_fence in evict, shut: it sees us inside, or we see the id gone
+      uint64_t now = id_.load(std::memory_order_acquire);
+      if (__builtin_expect(now == id, 1)) return kOk;
       leave(side);
-      return kHandle;
+      if (now != kShut) return kHandle;
+      cpu_pause();
     }
-    return kOk;
   }
   void leave(Side side) noexcept {
     (side == kPutSide ? put_.inside : get_.inside).store(0, std::memory_order_release);  // pairs with evict's acquire
@@ -121,7 +135,7 @@ class Channel {
   bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
   void update_readiness() noexcept;
   void close_readiness() noexcept;
-  // The id under which the caller got it; see Context::adopt. Under the context's ready lock.
+  // The id under which the caller got it; see Context::adopt_channel. Under the context's ready lock.
   uint64_t adopted_id = 0;
 
   Code progress() noexcept;

@@ -11,7 +11,7 @@ namespace rc {
 
 // Looks before the spin loop starts to pause: an answer that is on its way must not wait for the end of a pause.
 inline constexpr uint32_t kHotLooks = 4096;
-// Looks for each look at the clock, before and after.
+// Looks for each look at the clock, before and after. A look that is more than a load is always one of few.
 inline constexpr uint32_t kHotLooksPerClock = 1024;
 inline constexpr uint32_t kLooksPerClock = 64;
 // So often a sleep may end without what was waited for; then the wait naps instead.
@@ -61,7 +61,7 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
       }
       bool hot = i <= kHotLooks;
       if (!hot) cpu_pause();
-      if (i % (hot ? kHotLooksPerClock : kLooksPerClock) != 0) continue;
+      if (i % (hot && direct_ ? kHotLooksPerClock : kLooksPerClock) != 0) continue;
       int64_t now = now_ns();
       if ((code = check(now)) != kOk) return last_look(code);
       if (wait_ == kWaitAdaptive && now - start > budget.ns()) break;

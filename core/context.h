@@ -234,12 +234,12 @@ Code Context::each_channel(F f) noexcept {
     Channel* c = &channels_[i];
     uint64_t id = c->id();
     if (id == Channel::kNobody || c->adopted_id != id) continue;
-    Code get = c->enter(kGetSide, id), put = c->enter(kPutSide, id);
-    Code code = get == kOk && put == kOk ? f(c, id) : kOk;
-    if (get == kOk) c->leave(kGetSide);
-    if (put == kOk) c->leave(kPutSide);
-    if (get == kBusy || put == kBusy)
+    Code code = c->shut(id);
+    if (code == kHandle) continue;
+    if (code == kBusy)
       return fail_plain(kBusy, "another thread is in a call on a channel of this context; ask for this before");
+    code = f(c, id);
+    c->reopen(id);
     if (code != kOk) return code;
   }
   return kOk;

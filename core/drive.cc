@@ -118,9 +118,11 @@ Code Context::progress() noexcept {
   if (drive_fd_.load(std::memory_order_acquire) < 0) {
     ReadyLock lock(this);
     if (drive_fd_.load(std::memory_order_relaxed) < 0) {
+      pthread_mutex_lock(&drive_mutex_);  // nobody drives a set that is not complete
       code = open_drive_set();
       if (code == kOk) code = each_channel([this](Channel* c, uint64_t id) noexcept { return start_driving(c, id); });
       if (code != kOk) close_set(&drive_fd_);
+      pthread_mutex_unlock(&drive_mutex_);
     }
   }
   if (code != kOk || pthread_mutex_trylock(&drive_mutex_) != 0) return code;  // somebody else is at it

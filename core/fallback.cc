@@ -255,6 +255,7 @@ Code choose_port(Context& context, FallbackPoint* point, Transports* list, Resul
     if (list->at[i]->reach != kAnyHost) continue;
     ListenPoint* made = nullptr;
     Code code = listen_member(context, point, list->at[i], list->host, 0, &made);
+    if (code == kUri) continue;  // it may want a port; it is asked again when there is one
     if (code != kOk) {
       note(&results[i], code);
       if (is_of_all(code)) return code;

@@ -78,7 +78,7 @@ bool Channel::look_first(size_t n, bool may_wait) noexcept {
   do {
     if (!get_.ring.look(inbox_->line)) return false;
   } while (get_.ring.available() < n && --left != 0);
-  bool found = get_.ring.available() >= n && serve_ops() != kCorrupt;
+  bool found = serve_ops() != kCorrupt && get_.ring.available() >= n;
   get_.run = found ? get_.run + 1 : 0;
   if (found && left != looks) {
     answering_.store(true, std::memory_order_relaxed);

@@ -77,7 +77,7 @@ bool host_of(const char* name, char* host) noexcept {
 Code LocalAddresses::read() noexcept {
   if (getifaddrs(&first_) == 0) return kOk;
   first_ = nullptr;
-  return fail_errno(kSystem, "looking at the local interfaces for the own id", errno);
+  return fail_errno(kSystem, "looking at the local interfaces", errno);
 }
 
 LocalAddresses::~LocalAddresses() {

@@ -330,17 +330,21 @@ void Mesh::set_timer(int64_t at_ns) noexcept {
   timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
+// Before meet() looks at all, whoever it was: or the descriptor would stay readable.
+void Mesh::take_readiness() noexcept {
+  epoll_event events[16];
+  epoll_wait(epoll_fd_, events, 16, 0);
+  uint64_t expirations;
+  ssize_t ignored = ::read(timer_fd_, &expirations, sizeof expirations);
+  static_cast<void>(ignored);
+}
+
 Code Mesh::wait(Deadline deadline) noexcept {
   int64_t now = now_ns();
   int64_t due = next_due_ns() - now;
   Deadline soonest = deadline.sooner(due > 0 ? due : 0);
   // Who waits at the listener would wake us at once, and there is no channel for him yet.
   Code code = wait_readable(crowded_ ? -1 : epoll_fd_, context_->stop_fd(), soonest);
-  epoll_event events[16];
-  epoll_wait(epoll_fd_, events, 16, 0);  // whoever it was: meet() looks at all
-  uint64_t expirations;
-  ssize_t ignored = ::read(timer_fd_, &expirations, sizeof expirations);
-  static_cast<void>(ignored);
   return code == kTimeout && deadline.left(now_ns()) != 0 ? kOk : code;
 }
 

@@ -112,13 +112,18 @@ void Mesh::install_next(Member& m) noexcept {
   m.accepted = m.next_accepted;
   m.told = m.loss_told = false;
   m.given.store(false, std::memory_order_relaxed);
-  m.ended.store(context_->adopt_channel(&m.next), std::memory_order_release);
+  Code joined = context_->adopt_channel(&m.next);
+  m.ended.store(joined, std::memory_order_release);
   m.channel.store(m.next, std::memory_order_release);  // pairs with the load in channel_of
   m.told_retries = m.retries;
   m.next = 0;
   m.next_confirmed = false;
   m.retries = 0;
   m.pause_ns = m.patience_ns = m.due_ns = 0;
+  if (joined == kOk) return;
+  m.trouble = joined;
+  m.trouble_told = false;
+  m.due_ns = now_ns() + kPauseMaxNs;
 }
 
 // ----------------------------------------------------------------------------------------------------------- accepting
@@ -304,6 +309,7 @@ Code Mesh::connect_due(Deadline deadline) noexcept {
 }
 
 Code Mesh::meet(Deadline deadline) noexcept {
+  take_readiness();
   look_after_members();  // first: the channels of the dead make room
   Code code = accept_waiting();
   if (code != kOk) return code;

@@ -214,7 +214,11 @@ Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage*
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   int error = getaddrinfo(knobs.host, knobs.service, &hints, &found);
-  if (error != 0) return fail(kUri, "%s: host \"%s\": %s", uri.text, knobs.host, gai_strerror(error));
+  if (error == EAI_SYSTEM) return fail_errno(kSystem, "looking up a host", errno);
+  if (error == EAI_MEMORY) return fail_errno(kNoMemory, "looking up a host", ENOMEM);
+  if (error != 0)
+    return fail(kNoHost, "%s: looking up the host \"%s\": %s; check the name and the resolver", uri.text, knobs.host,
+                gai_strerror(error));
   memset(address, 0, sizeof *address);
   memcpy(address, found->ai_addr, found->ai_addrlen);
   freeaddrinfo(found);

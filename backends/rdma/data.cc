@@ -365,7 +365,7 @@ Code rdma_alive(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
   if (link->e.receive_depth != 0) {
-    drain_fd(link->fd[side]);
+    if (side != kNoSide) drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);
     look(link, side);  // the event that was dropped may have been what wakes the other side
   }

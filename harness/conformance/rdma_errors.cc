@@ -54,7 +54,7 @@ TEST_F(RdmaErrors, AddressOfNoDevice) {
 }
 
 TEST_F(RdmaErrors, HostThatIsNoName) {
-  expect_listen(RC_E_URI, "rdma://no.such.host.invalid:7000", "no.such.host.invalid");
+  expect_listen(RC_E_NO_HOST, "rdma://no.such.host.invalid:7000", "no.such.host.invalid");
 }
 
 TEST_F(RdmaErrors, MoreThanTheDeviceCan) { expect_connect(RC_E_URI, "?inline=4096", "inline=4096"); }
