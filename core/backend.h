@@ -127,6 +127,9 @@ struct Link {
   // Set by connect: at the end somebody listened and had answered, whatever came of it. (A backend without a place in
   // lists need not tell.)
   bool heard;
+  // Told to connect, 0 or a time: a listener that has answered is waited for until then, if that is after the deadline.
+  // To leave it half way could leave it with a channel that nobody is at the other end of.
+  int64_t heard_until_ns;
   char choice[kChoiceBytes];  // of a list of transports (fallback.h), which was taken and why others were not
 
   uint8_t* outbox_ring() const noexcept { return reinterpret_cast<uint8_t*>(outbox) + kRingOffset; }

@@ -20,9 +20,6 @@ namespace {
 constexpr int64_t kTryNearNs = 1000 * 1000;
 constexpr int64_t kTryFarNs = 250 * 1000 * 1000;
 constexpr int64_t kTryMostNs = int64_t{2} * 1000 * 1000 * 1000;
-// A member whose listener has answered is waited for, at first so long; doubles, for one that looks at its clients
-// rarely.
-constexpr int64_t kAnsweredNs = int64_t{1} * 1000 * 1000 * 1000;
 constexpr int64_t kPauseMinNs = 500 * 1000;
 constexpr int64_t kPauseMaxNs = 20 * 1000 * 1000;
 // What the members of a listener do by the clock (clients that do not complete the handshake) is looked after so often.
@@ -114,17 +111,15 @@ Code try_at(Connecting& c, const Backend* member, const char* host, Deadline unt
   Uri uri;
   Code code = uri_for(c.uri, member, host, c.list.port, &uri);
   if (code != kOk) return code;
-  for (int64_t patience = kAnsweredNs;; patience *= 2) {
-    Context::blank(c.link, member->link_bytes);
-    c.link->ops = member;
-    memcpy(c.link->uri, uri.text, sizeof c.link->uri);
-    code = member->connect(c.context, uri, c.params, until, c.link);
-    if (code == kOk) return code;
-    note(result, code);
-    result->answered = c.link->heard;
-    if (code != kTimeout || !c.link->heard || c.deadline.left(now_ns()) == 0) return code;
-    until = c.deadline.sooner(patience);
-  }
+  Context::blank(c.link, member->link_bytes);
+  c.link->ops = member;
+  c.link->heard_until_ns = c.deadline.at();
+  memcpy(c.link->uri, uri.text, sizeof c.link->uri);
+  code = member->connect(c.context, uri, c.params, until, c.link);
+  if (code == kOk) return code;
+  note(result, code);
+  result->answered = c.link->heard;
+  return code;
 }
 
 // A listener of this machine may listen at the very address, or at all of them: the first is looked for first, as the

@@ -198,7 +198,7 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
     begin(&a);
     code = dial(context, uri, address, deadline, &a.fd);
     link->heard = code == kOk;
-    if (code == kOk) code = shake_hands(context, params, deadline, &a);
+    if (code == kOk) code = shake_hands(context, params, deadline.or_at(link->heard_until_ns), &a);
     if (code == kOk) {
       make_link(&a, link);
       return kOk;

@@ -184,7 +184,7 @@ Code find_listener(Context& context, const Uri& uri, const TcpTarget& target, co
     link->heard = code == kOk;
     if (code != kOk) return code;
     RC_STEP("connect: dialled");
-    code = shake_hands(context, params, target.options, deadline, fd, link);
+    code = shake_hands(context, params, target.options, deadline.or_at(link->heard_until_ns), fd, link);
     if (code == kOk) return kOk;
     close(fd);
     if (code != kHandshake && code != kPeerDead) return code;
