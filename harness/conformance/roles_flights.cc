@@ -24,12 +24,17 @@ constexpr uint64_t kWord = sizeof(uint64_t);
 constexpr uint64_t kOnes = UINT64_C(0x0101010101010101);
 constexpr uint64_t kAtomicBytes = 64;
 
-// Adds as often to a word of its own as the peer does, and begins when the peer has.
+// Adds as often to a word of its own as the peer does: each time as soon as the peer has, so that the two meet.
 bool c6_add_own(Role& role, rc_channel channel, uint64_t* word) {
+  constexpr int kTurns = 1000;
   std::atomic<bool> over{false};
   auto own = std::async(std::launch::async, [&] {
-    while (__atomic_load_n(word, __ATOMIC_RELAXED) == 0 && !over) std::this_thread::yield();
-    for (uint64_t i = 0; i < role.argument; ++i) __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+    for (uint64_t i = 0; i < role.argument; ++i) {
+      for (int turns = 0; __atomic_load_n(word, __ATOMIC_RELAXED) < 2 * i + 1 && !over; ++turns) {
+        if (turns > kTurns) std::this_thread::yield();
+      }
+      __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+    }
   });
   bool heard = hear(role, channel);
   over = true;

@@ -8,7 +8,7 @@ std::vector<std::string> schemes() {
 #ifdef RC_SANITIZED
   constexpr int kSeeds = 3;
 #else
-  constexpr int kSeeds = 20;
+  constexpr int kSeeds = 10;
 #endif
   for (int seed = 0; seed < kSeeds; ++seed) seeds.push_back("fake" + std::to_string(seed));
   return seeds;
