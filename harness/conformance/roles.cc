@@ -36,8 +36,20 @@ bool wait_step(rc_channel step) {
   return rc_get(step, &byte, 1, kRolePatience, nullptr) == RC_OK;
 }
 
+rc_config config_of(const std::string& name) {
+  for (auto& roles : {memory_roles(), flight_roles(), bounds_roles()}) {
+    for (auto& [known, play] : roles) {
+      if (known == name) return memory_config();
+    }
+  }
+  rc_config config = {};
+  config.size = sizeof config;
+  return config;
+}
+
 bool play(const std::string& name, Role& role) {
-  for (auto& roles : {ring_roles(), remote_roles(), communicator_roles()}) {
+  for (auto& roles :
+       {ring_roles(), remote_roles(), communicator_roles(), memory_roles(), flight_roles(), bounds_roles()}) {
     for (auto& [known, play] : roles) {
       if (known == name) return play(role);
     }

@@ -1,6 +1,6 @@
-// The acceptance scenarios A1, A2, A4, A5, A7 and B1 to B5, from one source: as threads over loop and as processes over
-// shm and tcp; in the rdma lane (RC_RDMA_ADDRESS is set), as processes over rdma. The program plays the roles itself:
-// scenarios --role NAME --uri URI --argument N.
+// The acceptance scenarios A1, A2, A4, A5, A7, B1 to B5 and C1 to C11, from one source: as threads over loop and as
+// processes over shm and tcp; in the rdma lane (RC_RDMA_ADDRESS is set), as processes over rdma; those of C as threads
+// over the fake. The program plays the roles itself: scenarios --role NAME URI ARGUMENT.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -31,7 +31,8 @@ bool long_form() {
 
 int play_in_this_process(const char* name, const char* uri, const char* argument) {
   Role role = {{0}, uri, strtoull(argument, nullptr, 10), true, stdout};
-  if (rc_open(nullptr, &role.ctx) != RC_OK) return 2;
+  rc_config config = config_of(name);
+  if (rc_open(&config, &role.ctx) != RC_OK) return 2;
   bool good = play(name, role);
   return rc_close(role.ctx) == RC_OK && good ? 0 : 1;
 }
@@ -105,26 +106,27 @@ class Thread : public Actor {
 
 class Scenario : public testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override {
-    if (GetParam() == "loop") {
-      ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx_));
-    }
-  }
   void TearDown() override {
     if (ctx_.id != 0) {
       EXPECT_EQ(RC_OK, rc_close(ctx_));
     }
   }
-  bool own_processes() const { return ctx_.id == 0; }
+  bool own_processes() const { return GetParam() != "loop" && !fake(); }
+  bool fake() const { return GetParam().rfind("fake", 0) == 0; }
   // A URI that says what the scenario calls it.
   std::string uri(const std::string& name) const {
     if (GetParam() == "rdma") return rdma_uri("");
     if (GetParam() == "rdma_event") return rdma_uri("?mode=event");
+    if (fake()) return unique_name("fake:" + name + "-") + "?seed=" + GetParam().substr(4);
     return GetParam() == "tcp" ? unique_tcp_uri("127.0.0.1") : unique_name(GetParam() + ":" + name + "-");
   }
 
   std::unique_ptr<Actor> start(const std::string& name, const std::string& uri, uint64_t argument = 0) {
     if (own_processes()) return std::make_unique<Process>(name, uri, argument);
+    rc_config config = config_of(name);
+    if (ctx_.id == 0) {
+      EXPECT_EQ(RC_OK, rc_open(&config, &ctx_)) << rc_reason();
+    }
     return std::make_unique<Thread>(ctx_, name, uri, argument);
   }
   static void expect(const std::string& printed, const std::unique_ptr<Actor>& actor) {
@@ -132,6 +134,7 @@ class Scenario : public testing::TestWithParam<std::string> {
     EXPECT_TRUE(ended.good) << "signal " << ended.signal;
     EXPECT_EQ(printed, ended.printed);
   }
+  void console(const std::string& digits);
 
  private:
   rc_ctx ctx_{0};
@@ -256,9 +259,97 @@ TEST_P(Scenario, B5_CloseAfterDrain) {
   }
 }
 
-std::vector<std::string> schemes() {
-  if (getenv("RC_RDMA_ADDRESS") != nullptr) return {"rdma", "rdma_event"};
-  return {"loop", "shm", "tcp"};
+namespace {
+
+const std::string kZeros = "[0, 0, 0, 0, 0, 0, 0, 0]\n", kOnes = "[1, 1, 1, 1, 1, 1, 1, 1]\n",
+                  kSevens = "[7, 7, 7, 7, 7, 7, 7, 7]\n", kOnesTwos = "[1, 1, 1, 1, 2, 2, 2, 2]\n",
+                  kZerosOnes = "[0, 0, 0, 0, 1, 1, 1, 1]\n";
+
+// What the two print of C1 ... C5.
+const struct {
+  std::string server, client;
+} kPrinted[] = {{kOnes, ""}, {kOnes, ""}, {kOnesTwos, kZeros + kOnes + kOnesTwos}, {kZerosOnes, ""}, {kZerosOnes, ""}};
+
+}  // namespace
+
+// The scenarios of the digits, in their order, on one connection; then on three new ones to the same server.
+void Scenario::console(const std::string& digits) {
+  constexpr uint64_t kConnections = 4;
+  std::string served, at = uri("5555");
+  uint64_t number = std::stoull(digits);
+  auto server = start("c_server", at, kConnections * 100000 + number);
+  for (uint64_t i = 0; i < kConnections; ++i) {
+    std::string printed = "client start\nconnected\n";
+    served += "accepted\n";
+    for (char digit : digits) {
+      served += kPrinted[digit - '1'].server;
+      printed += kPrinted[digit - '1'].client;
+    }
+    expect(printed + "client done\n", start("c_client", at, number));
+  }
+  expect("server start\n" + served + "server done\n", server);
+}
+
+TEST_P(Scenario, C1toC5_InOrder) { console("12345"); }
+
+TEST_P(Scenario, C1toC5_Alone) {
+  for (const char* digit : {"1", "2", "3", "4", "5"}) {
+    SCOPED_TRACE(digit);
+    console(digit);
+  }
+}
+
+TEST_P(Scenario, C6_Atomics) {
+  uint64_t adds = 100000;
+#ifdef RC_SANITIZED
+  adds = 10000;
+#endif
+  if (fake() || GetParam().rfind("rdma", 0) == 0) adds = 1000;  // the NIC is software, the guest of rdma is emulated
+  std::string at = uri("atomics");
+  auto server = start("c6_server", at, adds);
+  expect("the old value is 0\n", start("c6_client", at, adds));
+  expect(kOnes + "the sum is " + std::to_string(2 * adds) + "\n", server);
+}
+
+TEST_P(Scenario, C7_Slices) {
+  std::string at = uri("slices");
+  auto server = start("c7_server", at);
+  expect(
+      "[0,4096) is served\n[2048,4096) is served\n[1000,4000) is served\n[1234,1235) is served\n"
+      "13 other slices are refused\n",
+      start("c7_client", at));
+  expect("", server);
+}
+
+TEST_P(Scenario, C8_Access) {
+  std::string at = uri("access");
+  auto server = start("c8_server", at);
+  expect("a write is RC_E_RIGHTS\ntwo regions of 4096 bytes are the most\n", start("c8_client", at));
+  expect("64 bytes of 7\n", server);
+}
+
+TEST_P(Scenario, C9_Lease) {
+  std::string at = uri("lease");
+  auto server = start("c9_server", at);
+  expect(
+      "asked for: RC_E_EXPIRED after 200 ms of 100\ngranted: RC_E_EXPIRED after 200 ms of 100\n"
+      "asked for: good after 200 ms of 500\n",
+      start("c9_client", at));
+  expect(kSevens + kOnes, server);
+}
+
+TEST_P(Scenario, C10_ManyInFlight) {
+  std::string at = uri("flights");
+  auto server = start("c10_server", at);
+  expect("64 in flight\none cancelled; the region is RC_E_IN_USE\n63 done\n", start("c10_client", at));
+  expect("", server);
+}
+
+TEST_P(Scenario, C11_Rpc) {
+  std::string at = uri("rpc");
+  auto server = start("c11_server", at);
+  expect("Add(1,1) = 2\nAdd(2,2) = 4\n", start("c11_client", at));
+  expect("", server);
 }
 
 INSTANTIATE_TEST_SUITE_P(Over, Scenario, testing::ValuesIn(schemes()), [](const auto& test) { return test.param; });

@@ -1,0 +1,12 @@
+#include <stdlib.h>
+
+#include "harness/conformance/roles.h"
+
+namespace conformance {
+
+std::vector<std::string> schemes() {
+  if (getenv("RC_RDMA_ADDRESS") != nullptr) return {"rdma", "rdma_event"};
+  return {"loop", "shm", "tcp"};
+}
+
+}  // namespace conformance
