@@ -201,6 +201,13 @@ TEST_F(Fallback, PortZeroIsTheSameForAll) {
   EXPECT_RC_NAMES(RC_E_URI, "port 0", rc_connect(ctx_, "shm+tcp://127.0.0.1:0", nullptr, 0, &none));
 }
 
+TEST_F(Fallback, AMemberThatCannotChooseAPortLeavesItToTheOthers) {
+  rc_listener listener = listen("rdma+tcp://127.0.0.1:0");
+  char uri[160] = "";
+  EXPECT_RC(RC_OK, rc_listener_uri(listener, uri, sizeof uri));
+  EXPECT_EQ("tcp", taken(meet(listener, std::string(uri).substr(5))));
+}
+
 TEST_F(Fallback, ClosingTheListenerWakesAnAccept) {
   rc_listener listener = listen("shm+tcp:" + unique_place());
   rc_channel none{0};

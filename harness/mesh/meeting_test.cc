@@ -127,6 +127,24 @@ TEST_P(Meeting, DescriptorTellsOfEvents) {
   }
 }
 
+TEST_P(Meeting, DescriptorFallsQuietAfterALoss) {
+  Polled polled(lists, 1);
+  {
+    Runner runner(place(lists, 0));
+    EXPECT_TRUE(polled.next(RC_MEMBER_ACCEPTED, 0)) << rc_reason();
+    rc_mesh_close(runner.mesh());
+  }
+  EXPECT_TRUE(polled.next(RC_MEMBER_LOST, 0)) << rc_reason();
+  int readable = 0;
+  for (int64_t end = rc::now_ns() + 300 * kMs; rc::now_ns() < end;) {
+    pollfd p = {polled.fd, POLLIN, 0};
+    if (poll(&p, 1, 50) != 1) continue;
+    ++readable;
+    while (polled.look() != 0) continue;
+  }
+  EXPECT_LT(readable, 100);  // it was a hundred thousand
+}
+
 TEST_P(Meeting, AClosedChannelIsMadeAgain) {
   for (uint32_t id : {0, 1}) {
     uint32_t other = 1 - id, came = id == 0 ? RC_MEMBER_CONNECTED : RC_MEMBER_ACCEPTED;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -157,6 +158,59 @@ TEST(Ready, FirstCallWhileAThreadIsInsideIsBusy) {
   EXPECT_RC(RC_OK, rc_progress_all(ctx));
   EXPECT_RC(RC_OK, rc_close(ctx));
   EXPECT_RC(RC_OK, rc_close(other));
+}
+
+// They change what both sides use: no call of another thread is inside meanwhile, and none is told of it.
+TEST(Ready, FirstCallBetweenPutsDisturbsNone) {
+  for (int round = 0; round < 30; ++round) {
+    rc_ctx ctx = open_context(), other = open_context();
+    std::string uri = fresh("between");
+    rc_listener listener{0};
+    rc_channel to{0}, from{0};
+    ASSERT_RC(RC_OK, rc_listen(ctx, uri.c_str(), nullptr, &listener));
+    std::thread connecting([&] { EXPECT_RC(RC_OK, rc_connect(other, uri.c_str(), nullptr, kPatience, &from)); });
+    ASSERT_RC(RC_OK, rc_accept(listener, kPatience, &to));
+    connecting.join();
+    std::atomic<bool> done{false};
+    std::atomic<int> moved{0};
+    std::thread putter([&] {
+      for (uint64_t i = 0; !done;) {
+        for (volatile int pause = 0; pause < 40; ++pause) continue;  // the ring is not to be full: then it has a runway
+        int32_t code = rc_try_put(to, &i, sizeof i);
+        if (code == RC_OK) {
+          ++i;
+        } else if (code != RC_E_WOULD_BLOCK) {
+          ADD_FAILURE() << rc_code_name(code);
+          return;
+        }
+      }
+    });
+    std::thread getter([&] {
+      for (uint64_t i = 0, got; !done;) {
+        int32_t code = rc_try_get(from, &got, sizeof got);
+        if (code == RC_E_WOULD_BLOCK) continue;
+        if (code != RC_OK || got != i++) {
+          ADD_FAILURE() << rc_code_name(code) << ": " << got << " instead of " << i - 1;
+          return;
+        }
+        ++moved;
+      }
+    });
+    while (moved == 0) std::this_thread::yield();
+    int32_t fd = -1, code;
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    do {
+      code = rc_fd(ctx, &fd);
+    } while (code == RC_E_BUSY && std::chrono::steady_clock::now() < end);
+    EXPECT_RC(RC_OK, code);
+    int before = moved;
+    while (moved < before + 100) std::this_thread::yield();
+    done = true;
+    putter.join();
+    getter.join();
+    EXPECT_RC(RC_OK, rc_close(ctx));
+    EXPECT_RC(RC_OK, rc_close(other));
+  }
 }
 
 }  // namespace
