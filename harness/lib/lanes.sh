@@ -21,10 +21,11 @@ run_lane() {
   echo "$status" >"$RECORDS/$lane.status"
 }
 
-# run_rdma_lane LANE [OPTIONS]: the tests that need an RDMA device, here if there is one, else in the guest. summary.py
-# reads their results.
+# run_rdma_lane LANE [OPTIONS]: the tests that need an RDMA device, here if there is one, else in the guest; the lane
+# rdma-docker in a container there. summary.py reads their results.
 run_rdma_lane() {
   local lane=$1 results=$RECORDS/$1 programs=() targets=() target bin
+  local on_device=(harness/guest/lane) in_guest=(--veth harness/guest/lane)
   shift
   echo "=== lane $lane"
   LANES_RUN+=("$lane")
@@ -34,6 +35,16 @@ run_rdma_lane() {
     echo "the rdma tests do not build" >"$results/failed"
     return
   fi
+  if [ "$lane" = rdma-docker ]; then
+    if ! docker version >/dev/null; then
+      echo "no Docker daemon answers" >"$results/skipped"
+      return
+    elif ! docker/run image rdma || ! docker save -o "$results/image.tar" ringchan-rdma; then
+      echo "the image is not built" >"$results/failed"
+      return
+    fi
+    on_device=(docker/run rdma) in_guest=(docker/guest "$results/image.tar")
+  fi
   bin=$(readlink -f bazel-bin)
   for target in "${targets[@]}"; do
     target=${target#//}
@@ -41,7 +52,7 @@ run_rdma_lane() {
     : >"$results/${target##*:}.log"  # one without a status counts as failed
   done
   if compgen -G '/sys/class/infiniband/*' >/dev/null; then
-    harness/guest/lane "$results" "${programs[@]}" || true
+    "${on_device[@]}" "$results" "${programs[@]}" || true
     return
   fi
   need "${GUEST_PACKAGES[@]}"
@@ -50,8 +61,8 @@ run_rdma_lane() {
   elif ! harness/guest/kernel >/dev/null; then
     echo "no RDMA device here, and no kernel for a guest that has one" >"$results/skipped"
   else
-    harness/guest/run --veth --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" \
-      harness/guest/lane "$results" "${programs[@]}" || true
+    harness/guest/run --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" \
+      "${in_guest[@]}" "$results" "${programs[@]}" || true
   fi
 }
 
@@ -65,12 +76,12 @@ test_lanes() {
     '') brief=yes ;;
     --quick) lanes=(plain) ;;
     --all) lanes=("${ALL_LANES[@]}") ;;
-    --config) lanes=("${2:?--config wants a name}") ;;
+    --config) : "${2:?--config wants a name}"; lanes=("${@:2}") ;;
     *) usage >&2; exit 2 ;;
   esac
   for lane in "${lanes[@]}"; do
     case $lane in
-      rdma) run_rdma_lane rdma ;;
+      rdma | rdma-docker) run_rdma_lane "$lane" ;;
       rdma-asan) run_rdma_lane rdma-asan --config=asan ;;
       plain) run_lane plain //... ;;
       *) run_lane "$lane" ${brief:+"--config=brief-$lane"} //... ;;

@@ -10,9 +10,10 @@ TEST_PACKAGES=(
 )
 MESH_PACKAGES=(libpmix-dev pkg-config)
 PLOT_PACKAGES=(gnuplot-nox)
-GUEST_PACKAGES=(
-  qemu-system-x86 busybox-static kmod xz-utils python3 iproute2 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils
-)
+# What a built program needs for RDMA, and what shows the devices.
+RDMA_PACKAGES=(iproute2 ibverbs-providers ibverbs-utils librdmacm1)
+GUEST_PACKAGES=(qemu-system-x86 busybox-static kmod xz-utils python3 rdma-core rdmacm-utils "${RDMA_PACKAGES[@]}")
+DOCKER_PACKAGES=(docker.io)
 PEER_PACKAGES=(libdpdk-dev ucx-utils libzmq3-dev)
 
 # need PACKAGE...: installs those that are missing, in one call of apt-get.
