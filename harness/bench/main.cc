@@ -145,7 +145,7 @@ Machine describe(const Placement& placement, const Options& options) {
       g_clock.counter ? fmt::format("time-stamp counter, {:.4f} ns a tick", g_clock.ns_per_tick) : "monotonic clock";
   machine.ring_bytes = options.ring_bytes;
   machine.wait = options.wait;
-  machine.library_version = rc_version();
+  machine.ringchan_version = rc_version();
   return machine;
 }
 

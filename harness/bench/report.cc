@@ -236,7 +236,7 @@ std::string json_of(const std::vector<Row>& rows, const Machine& machine) {
                 {"ring_bytes", machine.ring_bytes},
                 {"interruptions_per_s", machine.interruptions_per_s},
                 {"wait", machine.wait},
-                {"library_version", machine.library_version}}}};
+                {"ringchan_version", machine.ringchan_version}}}};
   return all.dump(1) + "\n";
 }
 

@@ -32,7 +32,7 @@ struct Machine {
   std::string cpu, kernel, placement, clock;
   size_t ring_bytes = 0;
   std::string wait;
-  uint32_t library_version = 0;
+  uint32_t ringchan_version = 0;
   bool one_core = false;
   double interruptions_per_s = 0;  // how often others took a processor away while we measured
 

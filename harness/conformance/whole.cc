@@ -216,31 +216,24 @@ TEST_P(Whole, DrivesAnEventLoop) {
 // The far end's sync ends although this end makes no call on the channel itself.
 TEST_P(Whole, ProgressOfAllIsProgressOfEach) {
   ASSERT_RC(RC_OK, rc_progress_all(ctx_));
-  std::atomic<bool> enough{false};
-  Doing progress([&] {
-    int32_t code = RC_OK;
-    while (!enough && code == RC_OK) code = rc_progress_all(ctx_);
-    return code;
-  });
-  EXPECT_FAR(RC_OK, 100u, far().put(100));
-  EXPECT_FAR(RC_OK, 0u, far().call(Call{Op::kSync}));
-  enough = true;
-  EXPECT_DONE(RC_OK, progress);
-  get(100);
+  auto expect_sync_by_progress = [&] {
+    std::atomic<bool> enough{false};
+    Doing progress([&] {
+      int32_t code = RC_OK;
+      while (!enough && code == RC_OK) code = rc_progress_all(ctx_);
+      return code;
+    });
+    EXPECT_FAR(RC_OK, 100u, far().put(100));
+    EXPECT_FAR(RC_OK, 0u, far().call(Call{Op::kSync}));
+    enough = true;
+    EXPECT_DONE(RC_OK, progress);
+    get(100);
+  };
+  expect_sync_by_progress();
   if (backend().attached) return;
   ch_ = connect_another(0, 0);  // joins by itself
   in_.restart();
-  enough = false;
-  Doing more([&] {
-    int32_t code = RC_OK;
-    while (!enough && code == RC_OK) code = rc_progress_all(ctx_);
-    return code;
-  });
-  EXPECT_FAR(RC_OK, 100u, far().put(100));
-  EXPECT_FAR(RC_OK, 0u, far().call(Call{Op::kSync}));
-  enough = true;
-  EXPECT_DONE(RC_OK, more);
-  get(100);
+  expect_sync_by_progress();
 }
 
 RC_CONFORMANCE(Whole);

@@ -1,4 +1,5 @@
-// The answers of a backend that has nothing beyond moving bytes.
+// What a backend has that does not say otherwise: its attempts to connect do not go on over several calls, and it does
+// nothing but move bytes.
 #include "core/backend.h"
 
 namespace rc {
@@ -20,5 +21,12 @@ Code no_connection(Context&, ListenPoint* point, const void*, size_t, Deadline, 
 }  // namespace
 
 const Extras kNoExtras = {no_figures, no_device, no_endpoint, no_connection};
+
+Code connect_at_once(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
+                     Link* link) noexcept {
+  return pursuit->ops->connect(context, uri, params, deadline, link);
+}
+
+void abandon_nothing(Pursuit*) noexcept {}
 
 }  // namespace rc
