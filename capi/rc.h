@@ -70,7 +70,8 @@
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
- * token travels in the clear, too.
+ * token travels in the clear, too. A name shm:NAME, also that of a list, belongs to the process that takes it first,
+ * whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
