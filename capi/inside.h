@@ -2,6 +2,8 @@
 #ifndef CAPI_INSIDE_H_
 #define CAPI_INSIDE_H_
 
+#include <string.h>
+
 #include "core/channel.h"
 #include "core/context.h"
 
@@ -43,6 +45,13 @@ Code on_part(uint64_t id, const char* kind, Side side, F f) noexcept {
   return on_side(channel, side, [&](Channel& inside) noexcept {
     return inside.ops() != nullptr ? f(inside) : Handles::refuse(id, kind);
   });
+}
+
+inline Code write_text(char* to, size_t capacity, const char* text) noexcept {
+  size_t bytes = strlen(text) + 1;
+  if (bytes > capacity) return fail(kSize, "the text has %zu bytes with its NUL, the capacity is %zu", bytes, capacity);
+  memcpy(to, text, bytes);
+  return kOk;
 }
 
 }  // namespace rc
