@@ -74,11 +74,15 @@ ibv_send_wr* add(RdmaLink* link, Chain* chain, uint64_t offset) noexcept {
   return wr;
 }
 
-// Ring bytes, in as many WRITEs as the device wants. False: they are too many.
-bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
+// So many WRITEs a request is.
+uint64_t writes_of(const RdmaLink* link, const WorkRequest& r) noexcept {
+  return r.copy ? 1 : (uint64_t{r.bytes} + link->e.message_most - 1) / link->e.message_most;
+}
+
+// Ring bytes, in as many WRITEs as the device wants.
+void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
   auto from = reinterpret_cast<uintptr_t>(r.local);
   for (uint32_t done = 0; done < r.bytes;) {
-    if (chain->n == kWritesMost) return false;
     uint32_t bytes = r.bytes - done < link->e.message_most ? r.bytes - done : link->e.message_most;
     ibv_sge* sge = &chain->from[chain->n];
     *sge = {from + done, bytes, link->e.outbox_mr->lkey};
@@ -88,12 +92,11 @@ bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
     if (bytes <= link->e.inline_bytes) wr->send_flags = IBV_SEND_INLINE;
     done += bytes;
   }
-  return true;
 }
 
-// A word, sealed: inline, or from its place in the staging memory. Wakes the peer if it sleeps.
-bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
-  if (chain->n == kWritesMost) return false;
+// A word, sealed: inline, or from its place in the staging memory. That is the place of the request in the queue, so
+// there must be room for the request first. Wakes the peer if it sleeps.
+void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
   Sealed* slot = &link->staging[(link->posted + chain->n) % kStagingSlots];
   memcpy(&slot->value, word, sizeof slot->value);
   slot->seal = seal_of(slot->value);
@@ -107,7 +110,6 @@ bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) n
     wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
     ++link->immediates;
   }
-  return true;
 }
 
 // One doorbell.
@@ -304,21 +306,22 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     link->owed |= owed_for(requests[0].offset);
     return state_of(link);
   }
-  Chain chain;
-  chain.n = 0;
-  uint64_t immediates = link->immediates;
-  for (uint32_t i = 0; i < n; ++i) {
-    const WorkRequest& r = requests[i];
-    bool fits = r.copy ? add_word(link, &chain, r.local, letter_of(r.offset)) : add_span(link, &chain, r);
-    if (!fits) {
-      link->immediates = immediates;
-      return fail_plain(kSize, "one put is too many WRITEs for this device");
-    }
-  }
-  if (!word && (room(link) < chain.n + kSendReserve || receives <= kPutReserve)) {
-    link->immediates = immediates;
+  uint64_t writes = 0;
+  for (uint32_t i = 0; i < n; ++i) writes += writes_of(link, requests[i]);
+  if (writes > kWritesMost) return fail_plain(kSize, "one put is too many WRITEs for this device");
+  if (!word && (room(link) < writes + kSendReserve || receives <= kPutReserve)) {
     link->wants_completions = true;
     return kWouldBlock;
+  }
+  Chain chain;
+  chain.n = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const WorkRequest& r = requests[i];
+    if (r.copy) {
+      add_word(link, &chain, r.local, letter_of(r.offset));
+    } else {
+      add_span(link, &chain, r);
+    }
   }
   ring_doorbell(link, &chain, false);
   return state_of(link);
