@@ -93,15 +93,20 @@ struct Device {
   uint8_t gid_bytes[16];
 };
 
+// What both ends have agreed on in the handshake (hello.h).
+struct Agreed {
+  size_t ring_bytes;
+  uint32_t op_ring_bytes;  // 0: this channel has no op ring
+  uint32_t requests;
+
+  size_t both_rings() const noexcept { return rings_bytes(ring_bytes, op_ring_bytes); }
+};
+
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.
-struct Link {
+struct Link : Agreed {
   const Backend* ops;
   const Inbox* inbox;  // the peer writes, this end reads; content is peer input
   Inbox* outbox;       // this end's image of the peer's inbox
-  size_t ring_bytes;
-  // Agreed by both ends (hello.h); 0: this channel has no op ring.
-  uint32_t op_ring_bytes;
-  uint32_t requests;
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
   // post is done with the bytes of a request when it returns kOk, wherever they lie: what it has not sent by then is in
@@ -139,7 +144,6 @@ struct Link {
   }
   uint8_t* outbox_op_ring() const noexcept { return outbox_ring() + op_ring_at(ring_bytes); }
   uint8_t* inbox_op_ring() const noexcept { return inbox_ring() + op_ring_at(ring_bytes); }
-  size_t both_rings() const noexcept { return rings_bytes(ring_bytes, op_ring_bytes); }
 };
 
 // A place where clients arrive. A backend's own struct begins with this one.

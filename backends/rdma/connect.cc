@@ -30,7 +30,7 @@ struct Attempt {
   Deadline answer;  // until when the listener's side may say yes or no
   Endpoint e;
   Parley parley;
-  Link agreed;  // only the sizes of its rings
+  Agreed agreed;
 };
 
 struct Event {

@@ -97,7 +97,7 @@ Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint*
   return code;
 }
 
-Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept {
+Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   uint64_t most = uint64_t{e->message_most} * (kWritesMost - 3);
   uint64_t largest = agreed.ring_bytes > agreed.op_ring_bytes ? agreed.ring_bytes : agreed.op_ring_bytes;
   if (largest > most) {

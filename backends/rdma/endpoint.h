@@ -84,7 +84,7 @@ Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept;
 // The id has found its device: checks it and its port, makes PD, CQs and QP, and posts receives for two hellos.
 Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
 // The sizes are agreed: takes and registers both inboxes, and posts the receives of event mode.
-Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept;
+Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept;
 // Opens the device once more: each open device hears of all events of its ports.
 Code watch_device(Endpoint* e) noexcept;
 // Those of event mode.

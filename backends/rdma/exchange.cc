@@ -61,7 +61,7 @@ Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
   if (knobs.psn == kNotGiven && getrandom(&point->psn, sizeof point->psn, 0) != sizeof point->psn)
     return fail_errno(kSystem, "getrandom for a first packet number", errno);
   point->psn &= kNumberMost;
-  Link most = {};
+  Agreed most = {};
   most.ring_bytes = point->params.ring_bytes_max;
   most.op_ring_bytes = point->params.op_ring_bytes;
   Code code = check_device(point->uri, knobs, e);
@@ -71,7 +71,7 @@ Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
 }
 
 // Everything in a blob is peer input, also under a seal that fits.
-Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, EndpointBlob* blob, Link* agreed) noexcept {
+Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, EndpointBlob* blob, Agreed* agreed) noexcept {
   if (bytes != sizeof *blob)
     return fail(kNotRingchan, "the peer's endpoint has %zu bytes, one of this library has %zu", bytes, sizeof *blob);
   memcpy(static_cast<void*>(blob), data, sizeof *blob);
@@ -246,7 +246,7 @@ Code rdma_connect_endpoint(Context& context, ListenPoint* p, const void* data, s
   if (!point->is_endpoint) return fail(kState, "%s: this is a listener; rc_accept takes its clients", p->uri.text);
   if (point->spent) return fail_plain(kState, "this endpoint has been connected, or has tried; open another one");
   EndpointBlob peer = {};
-  Link agreed = {};
+  Agreed agreed = {};
   Code code = check_blob(point, data, bytes, &peer, &agreed);
   if (code != kOk) return code;
   point->spent = true;

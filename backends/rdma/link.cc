@@ -63,7 +63,7 @@ void destroy(Context& context, RdmaLink* link) noexcept {
 
 }  // namespace
 
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Agreed& agreed,
                RdmaLink* link) noexcept {
   end_parley(e);
   link->e = *e;
@@ -71,9 +71,7 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   pthread_mutex_init(&link->mutex, nullptr);
   link->inbox = link->e.inbox;
   link->outbox = link->e.outbox;
-  link->ring_bytes = agreed.ring_bytes;
-  link->op_ring_bytes = agreed.op_ring_bytes;
-  link->requests = agreed.requests;
+  static_cast<Agreed&>(*link) = agreed;
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;

@@ -68,25 +68,25 @@ class Locked {
 enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
 
 // A client in the middle of the handshake.
-struct HalfOpen {
+struct RdmaHalfOpen {
   Step step;
   bool established;  // as rdma_cm sees it
   int64_t until_ns;
-  Link agreed;  // only the sizes of its rings
+  Agreed agreed;
   RdmaHello accept;
   char identity[kIdentityBytes];
   Endpoint e;
   Parley parley;
 };
 
-inline constexpr int kHalfOpenMax = 16;
+inline constexpr int kRdmaHalfOpenMax = 16;
 
 struct RdmaPoint : ListenPoint {
   Knobs knobs;
   rdma_event_channel* channel;
   rdma_cm_id* id;
   int wake_fd;
-  HalfOpen half_open[kHalfOpenMax];
+  RdmaHalfOpen half_open[kRdmaHalfOpenMax];
   // Made without rdma_cm (exchange.cc): its one client is named by the caller.
   bool is_endpoint;
   bool spent;
@@ -111,7 +111,7 @@ void rdma_backend_close(Context& context, Link* link) noexcept;
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
 
 // The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Agreed& agreed,
                RdmaLink* link) noexcept;
 
 // The link is of no use any more, for this reason, a static text; the first one stays. Under the mutex.
