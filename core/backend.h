@@ -112,8 +112,6 @@ struct Link : Agreed {
   // post is done with the bytes of a request when it returns kOk, wherever they lie: what it has not sent by then is in
   // the outbox. Else the bytes of a request lie there, and stay.
   bool borrows;
-  // What the peer writes lands in this end's progress only.
-  bool lands_in_progress;
   // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.
   bool full_fence;
   // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone (of a direct link to
@@ -212,8 +210,8 @@ struct Backend {
   Code (*progress)(Link*, Side) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
   // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives
-  // after this makes the side's descriptor readable again. With kNoSide, on links that land in progress: eats none, but
-  // does what else makes common_fd readable.
+  // after this makes the side's descriptor readable again. With kNoSide, on links that are not direct: eats none, but
+  // does what makes common_fd readable, and wakes the sides that it is for.
   Code (*alive)(Link*, Side) noexcept;
 
   // Sleeping.

@@ -3,6 +3,7 @@
 #if RC_HAVE_VERBS
 #include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backends/rdma/devices.h"
@@ -354,14 +355,24 @@ bool rdma_delivered(Link* l) noexcept {
 }
 
 // A side that waits for long without posting would never learn that the wire is cut.
-void probe_if_quiet(RdmaLink* link) noexcept {
-  int64_t now = now_ns();
+void probe_if_quiet(RdmaLink* link, int64_t now) noexcept {
   if (link->posted != link->posted_at_look || link->quiet_since_ns == 0) {
     link->posted_at_look = link->posted;
     link->quiet_since_ns = now;
   } else if (now - link->quiet_since_ns >= link->quiet_most_ns) {
     post_marker(link);
   }
+}
+
+// Nor would a program that only waits for a descriptor: the timer makes it look. Each look puts the timer off, so that
+// it is silent while there are looks enough.
+void put_off_timer(RdmaLink* link, int64_t now) noexcept {
+  int64_t quiet = link->quiet_most_ns;
+  if (link->timer_fd < 0 || link->timer_due_ns > now + quiet * 3 / 4) return;
+  int64_t due = now + quiet;
+  itimerspec when = {};
+  when.it_value = {due / 1000000000, due % 1000000000};
+  if (timerfd_settime(link->timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) link->timer_due_ns = due;
 }
 
 Code rdma_alive(Link* l, Side side) noexcept {
@@ -373,7 +384,9 @@ Code rdma_alive(Link* l, Side side) noexcept {
     look(link, side);  // the event that was dropped may have been what wakes the other side
   }
   take_events(link);
-  probe_if_quiet(link);
+  int64_t now = now_ns();
+  probe_if_quiet(link, now);
+  put_off_timer(link, now);
   return state_of(link);
 }
 

@@ -65,7 +65,7 @@ uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   list.add("cq_poll", link->poll_most);
   list.add("signal", link->signal_every);
   list.add("inline", link->e.inline_bytes);
-  list.add("timeout_ms", link->quiet_most_ns * 4 / 1000000);
+  list.add("timeout_ms", link->quiet_most_ns * kProbesPerTimeout / 1000000);
   list.add("requests", link->posted);
   list.add("doorbells", link->doorbells);
   list.add("completions", link->completions);

@@ -16,6 +16,10 @@ namespace rc {
 // in the send queue.
 inline constexpr uint32_t kStagingSlots = 128;
 
+// After this part of its time-out without a post a link asks whether the peer's NIC is there. The tries take three
+// quarters of it (knobs.cc), and the timer may come as late again.
+inline constexpr int64_t kProbesPerTimeout = 8;
+
 // Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
 enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4, kOwesOpCredit = 8 };
 
@@ -35,6 +39,9 @@ struct RdmaLink : Link {
   uint64_t posted_at_look;  // and since when nothing was posted
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
+  // Event mode: makes common_fd readable when nobody has looked for so long; -1: none.
+  int timer_fd;
+  int64_t timer_due_ns;
   // What figures.cc tells.
   uint64_t doorbells;
   uint64_t completions;  // of sends
