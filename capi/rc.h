@@ -23,8 +23,9 @@
  *                          ack_timeout=N, rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
- *                          access=write[+read][+atomic]. What the device cannot do is refused; rc_channel_figure
- *                          tells what was chosen
+ *                          access=write[+read][+atomic], pd=shared|own (a protection domain of its own, for a peer
+ *                          that those of the context's other channels must be safe from). What the device cannot do
+ *                          is refused; rc_channel_figure tells what was chosen
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -942,8 +943,8 @@ int32_t rc_request_cancel(rc_request request);
  * then on gets and puts keep it up to date at some cost. Clear it by calling rc_try_get / rc_get_some / rc_try_put
  * until RC_E_WOULD_BLOCK, or by consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait
  * on it, nothing else. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE
- * (epoll watches); RC_E_SYSTEM; RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads: get
- * side; use it with one thread for both sides. Order: none. Since: 0.1. */
+ * (epoll watches); RC_E_SYSTEM; RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads:
+ * get side; use it with one thread for both sides. Order: none. Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
 /* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop

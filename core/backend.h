@@ -227,6 +227,8 @@ struct Backend {
   size_t pursuit_bytes = sizeof(Pursuit);
   Code (*pursue)(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept = connect_at_once;
   void (*abandon)(Pursuit*) noexcept = abandon_nothing;
+  // What all its connections in one context share; zero at first. See Context::shared_by.
+  size_t context_bytes = 0;
 };
 
 // The backends of this program, ended by null. Defined by backends/registry.cc, or by a test's own registry.

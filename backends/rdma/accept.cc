@@ -70,7 +70,7 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
   h->e.id = id;
   h->until_ns = now_ns() + kHandshakeNs;
   Code code = set_options(id, point->knobs);
-  if (code == kOk) code = make_endpoint(point->uri, point->knobs, &h->parley, &h->e);
+  if (code == kOk) code = make_endpoint(context, point->uri, point->knobs, &h->parley, &h->e);
   if (code == kOk && !watch(point->fd, h->e.completions->fd)) code = fail_errno(kSystem, "watching a client", errno);
   if (code == kOk) code = enter_connection(point->knobs, static_cast<uint32_t>(theirs.mtu), &h->e);
   if (code == kOk) {

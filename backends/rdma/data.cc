@@ -170,25 +170,34 @@ void pay(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // completions
 
-// A port that goes down may come up again before the retries end: what ends the link is that they do.
+// For all connections that share the device: the next look of each finds what this one has heard. A port that goes down
+// may come up again before the retries end: what ends the link is that they do.
 void take_device_events(RdmaLink* link) noexcept {
+  Tenancy* tenancy = link->e.tenancy;
   ibv_async_event event;
-  while (g_verbs.get_async_event(link->e.watch, &event) == 0) {
+  while (g_verbs.get_async_event(tenancy->watch, &event) == 0) {
     ibv_event_type type = event.event_type;
-    bool here = event.element.port_num == link->e.port_num;
+    PortEvents& port = tenancy->port(static_cast<uint32_t>(event.element.port_num));
+    if (type == IBV_EVENT_PORT_ERR) port.downs.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_PORT_ACTIVE) port.ups.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_GID_CHANGE) port.gid_changes.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_DEVICE_FATAL) tenancy->failed.store(true, std::memory_order_relaxed);
     g_verbs.ack_async_event(&event);
-    if (type == IBV_EVENT_PORT_ERR && here) ++link->port_downs;
-    if (type == IBV_EVENT_PORT_ACTIVE && here) ++link->port_ups;
-    if (type == IBV_EVENT_GID_CHANGE && here) ++link->gid_changes;
-    if (type == IBV_EVENT_DEVICE_FATAL)
-      break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
   }
+  if (tenancy->failed.load(std::memory_order_relaxed))
+    break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
+}
+
+bool port_is_down(const RdmaLink* link) noexcept {
+  const PortEvents& port = link->e.tenancy->port(link->e.port_num);
+  uint32_t downs = port.downs.load(std::memory_order_relaxed) - link->port_downs;
+  return downs > port.ups.load(std::memory_order_relaxed) - link->port_ups;
 }
 
 void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   Meaning m = meaning_of(wc.status);
   take_device_events(link);
-  if (wc.status == IBV_WC_RETRY_EXC_ERR && link->port_downs > link->port_ups)
+  if (wc.status == IBV_WC_RETRY_EXC_ERR && port_is_down(link))
     m.why = "the peer's NIC did not answer within the time-out (RETRY_EXC), and the port here is down (PORT_ERR)";
   break_link(link, m.code, m.why);
 }
@@ -424,7 +433,11 @@ const Backend kRdmaBackend = {"rdma",
                               rdma_ring,
                               rdma_interrupt,
                               kAnyHost,
-                              &kRdmaExtras};
+                              &kRdmaExtras,
+                              sizeof(Pursuit),
+                              connect_at_once,
+                              abandon_nothing,
+                              sizeof(Tenancies)};
 
 }  // namespace rc
 #endif

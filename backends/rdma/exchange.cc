@@ -54,7 +54,9 @@ Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) no
 Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
   const Knobs& knobs = point->knobs;
   Endpoint* e = &point->e;
-  e->verbs = e->watch = place.verbs;
+  Code code = join_tenancy(context, place.verbs, true, &e->tenancy);
+  if (code != kOk) return code;
+  e->verbs = e->tenancy->verbs;
   e->port_num = place.port_num;
   point->gid_index = place.gid_index;
   point->psn = knobs.psn;
@@ -64,8 +66,8 @@ Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
   Agreed most = {};
   most.ring_bytes = point->params.ring_bytes_max;
   most.op_ring_bytes = point->params.op_ring_bytes;
-  Code code = check_device(point->uri, knobs, e);
-  if (code == kOk) code = make_qp(point->uri, knobs, e);
+  code = check_device(point->uri, knobs, e);
+  if (code == kOk) code = make_qp(context, point->uri, knobs, e);
   if (code == kOk) code = begin(knobs, e);
   return code == kOk ? make_rings(context, most, e) : code;
 }

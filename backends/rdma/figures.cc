@@ -70,9 +70,11 @@ uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   list.add("doorbells", link->doorbells);
   list.add("completions", link->completions);
   list.add("receives", link->receives);
-  list.add("port_downs", link->port_downs);
-  list.add("port_ups", link->port_ups);
-  list.add("gid_changes", link->gid_changes);
+  list.add("pd", link->e.pd->handle);
+  const PortEvents& port = link->e.tenancy->port(link->e.port_num);
+  list.add("port_downs", port.downs.load(std::memory_order_relaxed) - link->port_downs);
+  list.add("port_ups", port.ups.load(std::memory_order_relaxed) - link->port_ups);
+  list.add("gid_changes", port.gid_changes.load(std::memory_order_relaxed) - link->gid_changes);
   add_queue_pair(link, &list);
   return list.n;
 }

@@ -31,8 +31,9 @@ Code make_descriptors(RdmaLink* link) noexcept {
   link->common_fd = epoll_create1(EPOLL_CLOEXEC);
   link->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && link->timer_fd >= 0 &&
-      (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) && watch(link->common_fd, link->e.watch->async_fd) &&
-      watch(link->common_fd, link->e.completions->fd) && watch(link->common_fd, link->timer_fd)) {
+      (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) &&
+      watch(link->common_fd, link->e.tenancy->watch->async_fd) && watch(link->common_fd, link->e.completions->fd) &&
+      watch(link->common_fd, link->timer_fd)) {
     return kOk;
   }
   return fail_errno(kSystem, "descriptors for a channel", errno);
@@ -84,8 +85,11 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / kProbesPerTimeout;
   link->look_every_ns = link->quiet_most_ns / 2;  // sooner than the timer: a sleeper does not take it for a ring
   link->timer_fd = -1;
-  Code code = watch_device(&link->e);
-  if (code == kOk) code = make_descriptors(link);
+  const PortEvents& port = link->e.tenancy->port(link->e.port_num);
+  link->port_downs = port.downs.load(std::memory_order_relaxed);
+  link->port_ups = port.ups.load(std::memory_order_relaxed);
+  link->gid_changes = port.gid_changes.load(std::memory_order_relaxed);
+  Code code = make_descriptors(link);
   if (code == kOk) code = make_staging(link);
   if (code != kOk) destroy(context, link);
   return code;

@@ -44,9 +44,9 @@ struct RdmaLink : Link {
   int64_t timer_due_ns;
   // What figures.cc tells.
   uint64_t doorbells;
-  uint64_t completions;  // of sends
-  uint32_t port_downs, port_ups, gid_changes;
-  bool wants_completions;  // a side may sleep for room in the queue, or for delivery
+  uint64_t completions;                        // of sends
+  uint32_t port_downs, port_ups, gid_changes;  // of the port, before the channel began
+  bool wants_completions;                      // a side may sleep for room in the queue, or for delivery
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
   uint64_t immediates;                  // posted

@@ -267,6 +267,32 @@ TEST_P(RdmaEndpoints, KilledPeerIsNoticedWithinTheTimeOut) {
 INSTANTIATE_TEST_SUITE_P(On, RdmaEndpoints, testing::Values("?mode=poll", "?mode=event"),
                          [](const auto& mode) { return std::string(mode.param).substr(6); });
 
+// Endpoints of one context share device and domain, also with those made after the first has gone.
+TEST(RdmaEndpoint, EndpointsOfAContextShareTheirDomain) {
+  End a(rdma_uri("")), b(rdma_uri(""));
+  meet(a, b);
+  int64_t shared = -1, value = -1;
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "pd", &shared));
+  for (const char* query : {"?pd=own", "?pd=shared"}) {
+    SCOPED_TRACE(query);
+    End c(rdma_uri(""));
+    std::string uri = rdma_uri(query);
+    uint8_t blob[512];
+    size_t bytes = sizeof blob;
+    rc_listener endpoint{0};
+    rc_channel channel{0};
+    ASSERT_RC(RC_OK, rc_endpoint_open(a.ctx, uri.c_str(), nullptr, blob, &bytes, &endpoint));
+    Doing other([&] { return rc_endpoint_connect(c.endpoint, blob, bytes, kPatience, &c.channel); });
+    EXPECT_RC(RC_OK, rc_endpoint_connect(endpoint, c.blob, c.bytes, kPatience, &channel));
+    EXPECT_DONE(RC_OK, other);
+    EXPECT_RC(RC_OK, rc_channel_figure(channel, "pd", &value));
+    EXPECT_EQ(strcmp(query, "?pd=shared") == 0, value == shared);
+    EXPECT_RC(RC_OK, rc_channel_close(channel));
+    EXPECT_RC(RC_OK, rc_listener_close(endpoint));
+  }
+  exchange(a, b);
+}
+
 // By the address or by itself an endpoint finds the GID that rdma_cm would have used.
 TEST(RdmaEndpoint, ChoosesItsGid) {
   std::string by_address = rdma_uri("");
