@@ -23,8 +23,9 @@
  *                          ack_timeout=N, rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
- *                          access=write[+read][+atomic]. What the device cannot do is refused; rc_channel_figure
- *                          tells what was chosen
+ *                          access=write[+read][+atomic], pd=shared|own (a protection domain of its own, for a peer
+ *                          that those of the context's other channels must be safe from). What the device cannot do
+ *                          is refused; rc_channel_figure tells what was chosen
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -433,8 +434,8 @@ int32_t rc_fd(rc_ctx ctx, int32_t* fd);
 int32_t rc_poll(rc_ctx ctx, rc_event* events, uint32_t capacity, int64_t timeout_ns, uint32_t* count);
 
 /* Moves what can be moved without waiting, for all channels of a context: bytes that tcp has brought, and operations
- * of the peers (over rdma only a call on the channel does these). It looks only at channels that have something, at
- * most 64 of them per call, those first that have waited longest, and at a bounded amount of each. The first call
+ * of the peers (over rdma that polls only a call on the channel does these). It looks only at channels that have
+ * something, at most 64 per call, those first that have waited longest, and at a bounded amount of each. The first call
  * watches all channels for that; channels that need no such help cost nothing. Parameters: ctx. Returns: RC_OK (also if
  * another thread is at it); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY (the first call, while another thread is in a call on a
  * channel of the context, which may be told the same); RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_SYSTEM.
@@ -753,8 +754,8 @@ int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint
  *
  * CARRIED. Today every operation travels through the channel and is done by the owner's library when the owner calls
  * it: by any call that waits or looks on that channel (rc_get, rc_try_get that finds nothing new, rc_put that waits,
- * rc_request_wait, rc_request_test, rc_ready ...), by rc_progress, and, but for rdma, by rc_progress_all and the
- * progress thread. Two ends that both only wait serve each other.
+ * rc_request_wait, rc_request_test, rc_ready ...), by rc_progress, and, but for rdma that polls, by rc_progress_all and
+ * the progress thread. Two ends that both only wait serve each other.
  *
  * ORDER. Operations of one channel are done in the order in which they were posted. What was posted before a put,
  * commit or send is done before the peer gets those bytes: write, then put, and the notice never overtakes the bytes. A
@@ -937,12 +938,13 @@ int32_t rc_request_cancel(rc_request request);
  * channel */
 
 /* Gives a level-triggered descriptor for epoll, asio, tokio, io_uring: readable while a get, or a put that last came up
- * short, can make progress, and when the channel is over. The first call makes it; from then on gets and puts keep it
- * up to date at some cost. Clear it by calling rc_try_get / rc_get_some / rc_try_put until RC_E_WOULD_BLOCK, or by
- * consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait on it, nothing else. Returns:
- * RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM;
- * RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads: get side; use it with one thread
- * for both sides. Order: none. Since: 0.1. */
+ * short, can make progress, and when the channel is over; over tcp and rdma also when it is time to find out whether a
+ * silent peer is there (at most eight times per timeout_ms, never soon after a call). The first call makes it; from
+ * then on gets and puts keep it up to date at some cost. Clear it by calling rc_try_get / rc_get_some / rc_try_put
+ * until RC_E_WOULD_BLOCK, or by consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait
+ * on it, nothing else. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE
+ * (epoll watches); RC_E_SYSTEM; RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads:
+ * get side; use it with one thread for both sides. Order: none. Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
 /* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop

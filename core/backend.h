@@ -93,22 +93,25 @@ struct Device {
   uint8_t gid_bytes[16];
 };
 
+// What both ends have agreed on in the handshake (hello.h).
+struct Agreed {
+  size_t ring_bytes;
+  uint32_t op_ring_bytes;  // 0: this channel has no op ring
+  uint32_t requests;
+
+  size_t both_rings() const noexcept { return rings_bytes(ring_bytes, op_ring_bytes); }
+};
+
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.
-struct Link {
+struct Link : Agreed {
   const Backend* ops;
   const Inbox* inbox;  // the peer writes, this end reads; content is peer input
   Inbox* outbox;       // this end's image of the peer's inbox
-  size_t ring_bytes;
-  // Agreed by both ends (hello.h); 0: this channel has no op ring.
-  uint32_t op_ring_bytes;
-  uint32_t requests;
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
   // post is done with the bytes of a request when it returns kOk, wherever they lie: what it has not sent by then is in
   // the outbox. Else the bytes of a request lie there, and stay.
   bool borrows;
-  // What the peer writes lands in this end's progress only.
-  bool lands_in_progress;
   // The peer's process cannot take part in heavy_fence(): light fences of this end must be full ones.
   bool full_fence;
   // Per side, a descriptor that becomes readable when that side is rung and when the peer is gone (of a direct link to
@@ -139,7 +142,6 @@ struct Link {
   }
   uint8_t* outbox_op_ring() const noexcept { return outbox_ring() + op_ring_at(ring_bytes); }
   uint8_t* inbox_op_ring() const noexcept { return inbox_ring() + op_ring_at(ring_bytes); }
-  size_t both_rings() const noexcept { return rings_bytes(ring_bytes, op_ring_bytes); }
 };
 
 // A place where clients arrive. A backend's own struct begins with this one.
@@ -208,8 +210,8 @@ struct Backend {
   Code (*progress)(Link*, Side) noexcept;
   bool (*delivered)(Link*) noexcept;  // everything posted is in the peer's memory
   // kOk, kClosed, kPeerDead or kCorrupt: one look that does not block. Eats stale doorbells of that side: what arrives
-  // after this makes the side's descriptor readable again. With kNoSide, on links that land in progress: eats none, but
-  // does what else makes common_fd readable.
+  // after this makes the side's descriptor readable again. With kNoSide, on links that are not direct: eats none, but
+  // does what makes common_fd readable, and wakes the sides that it is for.
   Code (*alive)(Link*, Side) noexcept;
 
   // Sleeping.
@@ -225,6 +227,8 @@ struct Backend {
   size_t pursuit_bytes = sizeof(Pursuit);
   Code (*pursue)(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept = connect_at_once;
   void (*abandon)(Pursuit*) noexcept = abandon_nothing;
+  // What all its connections in one context share; zero at first. See Context::shared_by.
+  size_t context_bytes = 0;
 };
 
 // The backends of this program, ended by null. Defined by backends/registry.cc, or by a test's own registry.

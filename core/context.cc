@@ -44,6 +44,14 @@ size_t point_stride() noexcept {
   return round_up(most, kPair);
 }
 
+// Where a backend's part of what is shared begins, or, of null, where the parts end.
+size_t shared_at(const Backend* backend) noexcept {
+  size_t at = 0;
+  for (const Backend* const* b = g_backends; *b != backend && *b != nullptr; ++b)
+    at += round_up((*b)->context_bytes, kPair);
+  return at;
+}
+
 Code pool_full(const char* pool, uint32_t size, const char* field) noexcept {
   return fail(kPool, "the %s pool is full: all %u are in use; close some or raise rc_config.%s", pool, size, field);
 }
@@ -104,6 +112,7 @@ Context* Context::carve(Arena& arena, const Limits& limits) noexcept {
   to.links_ = static_cast<uint8_t*>(arena.carve(limits.channels_max * link_stride(), kPair));
   to.listeners_ = static_cast<Listener*>(arena.carve(limits.listeners_max * sizeof(Listener), kPair));
   to.point_memory_ = static_cast<uint8_t*>(arena.carve(limits.listeners_max * point_stride(), kPair));
+  to.shared_memory_ = static_cast<uint8_t*>(arena.carve(shared_at(nullptr), kPair));
   to.channel_pool_.carve(arena, limits.channels_max);
   to.listener_pool_.carve(arena, limits.listeners_max);
   to.ring_pool_.carve(arena, limits.rings_max);
@@ -155,6 +164,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   c->mapping_ = mapping;
   c->mapping_bytes_ = needed;
   c->stop_fd_ = stop_fd;
+  memset(c->shared_memory_, 0, shared_at(nullptr));
   for (uint32_t i = 0; i < limits.channels_max; ++i) new (&c->channels_[i]) Channel;
   for (uint32_t i = 0; i < limits.listeners_max; ++i) new (&c->listeners_[i]) Listener;
   c->channel_pool_.fill();
@@ -381,6 +391,8 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
 
 // ----------------------------------------------------------------------------------------------------------------
 // channels
+
+void* Context::shared_by(const Backend* backend) noexcept { return shared_memory_ + shared_at(backend); }
 
 Link* Context::link_of(uint32_t slot) noexcept { return reinterpret_cast<Link*>(links_ + slot * link_stride()); }
 

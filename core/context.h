@@ -147,6 +147,8 @@ class Context {
   // A place for one more listener, in the list but without a handle; null if the pool is empty.
   ListenPoint* take_point(const Backend* backend, const Uri& uri, const ChannelParams& params) noexcept;
   void drop_point(ListenPoint* point) noexcept;
+  // The backend's context_bytes; it takes lock() to change them.
+  void* shared_by(const Backend* backend) noexcept;
   // Makes a link one that holds nothing, for another try.
   static void blank(Link* link, size_t bytes) noexcept;
   int stop_fd() const noexcept { return stop_fd_; }
@@ -216,6 +218,7 @@ class Context {
   uint8_t* rings_ = nullptr;
   ListenPoint* points_ = nullptr;
   uint8_t* point_memory_ = nullptr;
+  uint8_t* shared_memory_ = nullptr;  // one part per backend, in the order of g_backends
   Mesh* meshes_ = nullptr;
   SlotPool channel_pool_, listener_pool_, ring_pool_, mesh_pool_;
   // Epoll sets, made when they are asked for; -1: nobody has.

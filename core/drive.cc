@@ -23,16 +23,20 @@ constexpr int kFenceTries = 100;
 
 // ------------------------------------------------------------------------------------------------------------- channel
 
-// Over links that land by themselves only operations want somebody.
+// Over direct links only operations want somebody. Links without descriptors for their sides ring nobody.
 int Channel::drive_fd() const noexcept {
-  if (link_->lands_in_progress) return link_->common_fd;
-  return direct_ && ops_ != nullptr ? link_->fd[kGetSide] : -1;
+  if (direct_) return ops_ != nullptr ? link_->fd[kGetSide] : -1;
+  return link_->fd[kGetSide] >= 0 ? link_->common_fd : -1;
 }
 
 void Channel::allow_driving() noexcept {
   driven_.store(true, std::memory_order_relaxed);
-  Bell bell(this);
-  if (direct_) arm_server();
+  if (direct_) {
+    Bell bell(this);
+    arm_server();
+  } else {
+    drive_inside();  // from now on the descriptor tells
+  }
 }
 
 Code Channel::arm_server() noexcept {

@@ -96,12 +96,12 @@ Code judge_ask(const Hello& ask, const ChannelParams& mine, uint64_t* ring_bytes
   return kOk;
 }
 
-void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Link* link) noexcept {
+void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Agreed* agreed) noexcept {
   uint32_t bytes = theirs.op_ring_bytes < mine.op_ring_bytes ? theirs.op_ring_bytes : mine.op_ring_bytes;
   uint32_t requests = theirs.requests < mine.requests ? theirs.requests : mine.requests;
   bool none = bytes < kOpRingMin || requests == 0;
-  link->op_ring_bytes = none ? 0 : bytes - bytes % uint32_t{kLine};
-  link->requests = none ? 0 : requests;
+  agreed->op_ring_bytes = none ? 0 : bytes - bytes % uint32_t{kLine};
+  agreed->requests = none ? 0 : requests;
 }
 
 Code refused(const Hello& h) noexcept {

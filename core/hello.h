@@ -40,7 +40,7 @@ Code check_hello(const Hello& hello, size_t bytes, Hello::Kind kind) noexcept;
 // The listener's verdict on a kAsk that passed check_hello: token, its own judge, ring size.
 Code judge_ask(const Hello& ask, const ChannelParams& mine, uint64_t* ring_bytes) noexcept;
 // What both wishes come to: the op ring of the link, none if either end wants none.
-void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Link* link) noexcept;
+void agree_on_ops(const Hello& theirs, const ChannelParams& mine, Agreed* agreed) noexcept;
 // Turns a peer's refusal into this end's result.
 Code refused(const Hello& hello) noexcept;
 

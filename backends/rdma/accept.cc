@@ -25,14 +25,14 @@ bool watch(int set, int fd) noexcept {
   return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void forget(Context& context, HalfOpen* h) noexcept {
+void forget(Context& context, RdmaHalfOpen* h) noexcept {
   if (h->step != Step::kFree) drop_connection(&h->e);
   destroy_endpoint(context, &h->e);
   h->step = Step::kFree;
 }
 
 // The client learns why as soon as it looks; the rest is cleaned up when it has.
-void refuse(Context& context, RdmaPoint* point, HalfOpen* h, Code code) noexcept {
+void refuse(Context& context, RdmaPoint* point, RdmaHalfOpen* h, Code code) noexcept {
   Hello refusal = make_refusal(point->params, code);
   bool told = h->step != Step::kRefused && hellos_delivered(&h->e, &h->parley) == kOk &&
               send_hello(&h->e, &h->parley, refusal) == kOk;
@@ -44,9 +44,9 @@ void refuse(Context& context, RdmaPoint* point, HalfOpen* h, Code code) noexcept
 }
 
 // A place for one more client: the one that waits longest loses it.
-HalfOpen* make_place(Context& context, RdmaPoint* point) noexcept {
-  HalfOpen* oldest = &point->half_open[0];
-  for (HalfOpen& h : point->half_open) {
+RdmaHalfOpen* make_place(Context& context, RdmaPoint* point) noexcept {
+  RdmaHalfOpen* oldest = &point->half_open[0];
+  for (RdmaHalfOpen& h : point->half_open) {
     if (h.step == Step::kFree) return &h;
     if (h.until_ns < oldest->until_ns) oldest = &h;
   }
@@ -66,11 +66,11 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
     turn_down(id, card_code);
     return kOk;
   }
-  HalfOpen* h = make_place(context, point);
+  RdmaHalfOpen* h = make_place(context, point);
   h->e.id = id;
   h->until_ns = now_ns() + kHandshakeNs;
   Code code = set_options(id, point->knobs);
-  if (code == kOk) code = make_endpoint(point->uri, point->knobs, &h->parley, &h->e);
+  if (code == kOk) code = make_endpoint(context, point->uri, point->knobs, &h->parley, &h->e);
   if (code == kOk && !watch(point->fd, h->e.completions->fd)) code = fail_errno(kSystem, "watching a client", errno);
   if (code == kOk) code = enter_connection(point->knobs, static_cast<uint32_t>(theirs.mtu), &h->e);
   if (code == kOk) {
@@ -90,8 +90,8 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
   return code == kSystem ? kOk : code;
 }
 
-HalfOpen* half_open_of(RdmaPoint* point, const rdma_cm_id* id) noexcept {
-  for (HalfOpen& h : point->half_open) {
+RdmaHalfOpen* half_open_of(RdmaPoint* point, const rdma_cm_id* id) noexcept {
+  for (RdmaHalfOpen& h : point->half_open) {
     if (h.step != Step::kFree && h.e.id == id) return &h;
   }
   return nullptr;
@@ -110,7 +110,7 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   Code card_code = check_card(event->param.conn.private_data, event->param.conn.private_data_len, &card);
   g_verbs.ack_cm_event(event);
   if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
-  HalfOpen* h = half_open_of(point, id);
+  RdmaHalfOpen* h = half_open_of(point, id);
   if (h != nullptr && type == RDMA_CM_EVENT_ESTABLISHED) {
     h->established = true;
   } else if (h != nullptr) {
@@ -120,7 +120,7 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
 }
 
 // The client has asked: judge, take rings, offer them.
-Code offer(Context& context, RdmaPoint* point, HalfOpen* h) noexcept {
+Code offer(Context& context, RdmaPoint* point, RdmaHalfOpen* h) noexcept {
   const RdmaHello* ask = nullptr;
   size_t bytes = 0;
   Code code = receive_hello(&h->e, &h->parley, &ask, &bytes);
@@ -138,7 +138,7 @@ Code offer(Context& context, RdmaPoint* point, HalfOpen* h) noexcept {
 }
 
 // The client has sent where its inbox is: check it, and let it go.
-Code let_go(RdmaPoint* point, HalfOpen* h) noexcept {
+Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
   Code code = hellos_delivered(&h->e, &h->parley);
   if (code != kOk) return code;
   const RdmaHello* accept = nullptr;
@@ -154,7 +154,7 @@ Code let_go(RdmaPoint* point, HalfOpen* h) noexcept {
 }
 
 // The client knows: what was made for it becomes the link's.
-Code finish(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) noexcept {
+Code finish(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link) noexcept {
   Code code = hellos_delivered(&h->e, &h->parley);
   if (code == kOk && !h->established) return kWouldBlock;  // that event belongs here, not to the channel
   if (code == kOk) code = make_event_channel(&h->e.channel);
@@ -169,7 +169,7 @@ Code finish(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) noe
 }
 
 // kOk: this client is through and fills the link. kWouldBlock: not yet.
-Code advance(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) noexcept {
+Code advance(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link) noexcept {
   arm_completions(&h->e);
   if (h->step == Step::kRefused) {
     Code code = hellos_delivered(&h->e, &h->parley);
@@ -186,7 +186,7 @@ Code advance(Context& context, RdmaPoint* point, HalfOpen* h, RdmaLink* link) no
 
 Code advance_clients(Context& context, RdmaPoint* point, RdmaLink* link) noexcept {
   int64_t now = now_ns();
-  for (HalfOpen& h : point->half_open) {
+  for (RdmaHalfOpen& h : point->half_open) {
     if (h.step == Step::kFree) continue;
     Code code = advance(context, point, &h, link);
     if (code == kOk || h.step == Step::kFree) return code;
@@ -204,7 +204,7 @@ Code advance_clients(Context& context, RdmaPoint* point, RdmaLink* link) noexcep
 // When the most patient client's time is up at the latest.
 Deadline next_look(const RdmaPoint* point, Deadline deadline) noexcept {
   int64_t now = now_ns();
-  for (const HalfOpen& h : point->half_open) {
+  for (const RdmaHalfOpen& h : point->half_open) {
     if (h.step != Step::kFree) deadline = deadline.sooner(h.until_ns > now ? h.until_ns - now : 0);
   }
   return deadline;
@@ -266,7 +266,7 @@ void rdma_backend_interrupt_accept(ListenPoint* p) noexcept {
 
 void rdma_backend_unlisten(Context& context, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
-  for (HalfOpen& h : point->half_open) forget(context, &h);
+  for (RdmaHalfOpen& h : point->half_open) forget(context, &h);
   destroy_endpoint(context, &point->e);
   stop_listening(point);
 }
@@ -282,7 +282,7 @@ Code rdma_backend_accept(Context& context, ListenPoint* p, Deadline deadline, Li
     Code code = advance_clients(context, point, static_cast<RdmaLink*>(link));
     if (code != kWouldBlock) return code;
     // Clients without end keep us neither beyond the deadline nor from a stop.
-    if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kHalfOpenMax)) continue;
+    if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kRdmaHalfOpenMax)) continue;
     code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));
     if (code == kTimeout && deadline.left(now_ns()) != 0) continue;  // a client's time is up, not ours
     if (code != kOk) return code;

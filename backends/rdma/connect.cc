@@ -30,7 +30,7 @@ struct Attempt {
   Deadline answer;  // until when the listener's side may say yes or no
   Endpoint e;
   Parley parley;
-  Link agreed;  // only the sizes of its rings
+  Agreed agreed;
 };
 
 struct Event {
@@ -148,7 +148,7 @@ Code find_way(Attempt& a, const sockaddr_storage& to) noexcept {
   if (code == kOk && g_verbs.resolve_route(a.e.id, kNeverMs) != 0)
     code = fail_errno(kSystem, "rdma_resolve_route", errno);
   if (code == kOk) code = await_event(a, RDMA_CM_EVENT_ROUTE_RESOLVED);
-  return code == kOk ? make_endpoint(a.uri, a.knobs, &a.parley, &a.e) : code;
+  return code == kOk ? make_endpoint(a.context, a.uri, a.knobs, &a.parley, &a.e) : code;
 }
 
 Code check_offer(Attempt& a, const RdmaHello& offer) noexcept {

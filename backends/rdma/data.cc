@@ -3,6 +3,7 @@
 #if RC_HAVE_VERBS
 #include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backends/rdma/devices.h"
@@ -74,11 +75,15 @@ ibv_send_wr* add(RdmaLink* link, Chain* chain, uint64_t offset) noexcept {
   return wr;
 }
 
-// Ring bytes, in as many WRITEs as the device wants. False: they are too many.
-bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
+// So many WRITEs a request is.
+uint64_t writes_of(const RdmaLink* link, const WorkRequest& r) noexcept {
+  return r.copy ? 1 : (uint64_t{r.bytes} + link->e.message_most - 1) / link->e.message_most;
+}
+
+// Ring bytes, in as many WRITEs as the device wants.
+void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
   auto from = reinterpret_cast<uintptr_t>(r.local);
   for (uint32_t done = 0; done < r.bytes;) {
-    if (chain->n == kWritesMost) return false;
     uint32_t bytes = r.bytes - done < link->e.message_most ? r.bytes - done : link->e.message_most;
     ibv_sge* sge = &chain->from[chain->n];
     *sge = {from + done, bytes, link->e.outbox_mr->lkey};
@@ -88,12 +93,11 @@ bool add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
     if (bytes <= link->e.inline_bytes) wr->send_flags = IBV_SEND_INLINE;
     done += bytes;
   }
-  return true;
 }
 
-// A word, sealed: inline, or from its place in the staging memory. Wakes the peer if it sleeps.
-bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
-  if (chain->n == kWritesMost) return false;
+// A word, sealed: inline, or from its place in the staging memory. That is the place of the request in the queue, so
+// there must be room for the request first. Wakes the peer if it sleeps.
+void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
   Sealed* slot = &link->staging[(link->posted + chain->n) % kStagingSlots];
   memcpy(&slot->value, word, sizeof slot->value);
   slot->seal = seal_of(slot->value);
@@ -107,7 +111,6 @@ bool add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) n
     wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
     ++link->immediates;
   }
-  return true;
 }
 
 // One doorbell.
@@ -167,25 +170,34 @@ void pay(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // completions
 
-// A port that goes down may come up again before the retries end: what ends the link is that they do.
+// For all connections that share the device: the next look of each finds what this one has heard. A port that goes down
+// may come up again before the retries end: what ends the link is that they do.
 void take_device_events(RdmaLink* link) noexcept {
+  Tenancy* tenancy = link->e.tenancy;
   ibv_async_event event;
-  while (g_verbs.get_async_event(link->e.watch, &event) == 0) {
+  while (g_verbs.get_async_event(tenancy->watch, &event) == 0) {
     ibv_event_type type = event.event_type;
-    bool here = event.element.port_num == link->e.port_num;
+    PortEvents& port = tenancy->port(static_cast<uint32_t>(event.element.port_num));
+    if (type == IBV_EVENT_PORT_ERR) port.downs.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_PORT_ACTIVE) port.ups.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_GID_CHANGE) port.gid_changes.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_DEVICE_FATAL) tenancy->failed.store(true, std::memory_order_relaxed);
     g_verbs.ack_async_event(&event);
-    if (type == IBV_EVENT_PORT_ERR && here) ++link->port_downs;
-    if (type == IBV_EVENT_PORT_ACTIVE && here) ++link->port_ups;
-    if (type == IBV_EVENT_GID_CHANGE && here) ++link->gid_changes;
-    if (type == IBV_EVENT_DEVICE_FATAL)
-      break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
   }
+  if (tenancy->failed.load(std::memory_order_relaxed))
+    break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
+}
+
+bool port_is_down(const RdmaLink* link) noexcept {
+  const PortEvents& port = link->e.tenancy->port(link->e.port_num);
+  uint32_t downs = port.downs.load(std::memory_order_relaxed) - link->port_downs;
+  return downs > port.ups.load(std::memory_order_relaxed) - link->port_ups;
 }
 
 void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   Meaning m = meaning_of(wc.status);
   take_device_events(link);
-  if (wc.status == IBV_WC_RETRY_EXC_ERR && link->port_downs > link->port_ups)
+  if (wc.status == IBV_WC_RETRY_EXC_ERR && port_is_down(link))
     m.why = "the peer's NIC did not answer within the time-out (RETRY_EXC), and the port here is down (PORT_ERR)";
   break_link(link, m.code, m.why);
 }
@@ -304,21 +316,22 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     link->owed |= owed_for(requests[0].offset);
     return state_of(link);
   }
-  Chain chain;
-  chain.n = 0;
-  uint64_t immediates = link->immediates;
-  for (uint32_t i = 0; i < n; ++i) {
-    const WorkRequest& r = requests[i];
-    bool fits = r.copy ? add_word(link, &chain, r.local, letter_of(r.offset)) : add_span(link, &chain, r);
-    if (!fits) {
-      link->immediates = immediates;
-      return fail_plain(kSize, "one put is too many WRITEs for this device");
-    }
-  }
-  if (!word && (room(link) < chain.n + kSendReserve || receives <= kPutReserve)) {
-    link->immediates = immediates;
+  uint64_t writes = 0;
+  for (uint32_t i = 0; i < n; ++i) writes += writes_of(link, requests[i]);
+  if (writes > kWritesMost) return fail_plain(kSize, "one put is too many WRITEs for this device");
+  if (!word && (room(link) < writes + kSendReserve || receives <= kPutReserve)) {
     link->wants_completions = true;
     return kWouldBlock;
+  }
+  Chain chain;
+  chain.n = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const WorkRequest& r = requests[i];
+    if (r.copy) {
+      add_word(link, &chain, r.local, letter_of(r.offset));
+    } else {
+      add_span(link, &chain, r);
+    }
   }
   ring_doorbell(link, &chain, false);
   return state_of(link);
@@ -351,14 +364,24 @@ bool rdma_delivered(Link* l) noexcept {
 }
 
 // A side that waits for long without posting would never learn that the wire is cut.
-void probe_if_quiet(RdmaLink* link) noexcept {
-  int64_t now = now_ns();
+void probe_if_quiet(RdmaLink* link, int64_t now) noexcept {
   if (link->posted != link->posted_at_look || link->quiet_since_ns == 0) {
     link->posted_at_look = link->posted;
     link->quiet_since_ns = now;
   } else if (now - link->quiet_since_ns >= link->quiet_most_ns) {
     post_marker(link);
   }
+}
+
+// Nor would a program that only waits for a descriptor: the timer makes it look. Each look puts the timer off, so that
+// it is silent while there are looks enough.
+void put_off_timer(RdmaLink* link, int64_t now) noexcept {
+  int64_t quiet = link->quiet_most_ns;
+  if (link->timer_fd < 0 || link->timer_due_ns > now + quiet * 3 / 4) return;
+  int64_t due = now + quiet;
+  itimerspec when = {};
+  when.it_value = {due / 1000000000, due % 1000000000};
+  if (timerfd_settime(link->timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) link->timer_due_ns = due;
 }
 
 Code rdma_alive(Link* l, Side side) noexcept {
@@ -370,7 +393,9 @@ Code rdma_alive(Link* l, Side side) noexcept {
     look(link, side);  // the event that was dropped may have been what wakes the other side
   }
   take_events(link);
-  probe_if_quiet(link);
+  int64_t now = now_ns();
+  probe_if_quiet(link, now);
+  put_off_timer(link, now);
   return state_of(link);
 }
 
@@ -408,7 +433,11 @@ const Backend kRdmaBackend = {"rdma",
                               rdma_ring,
                               rdma_interrupt,
                               kAnyHost,
-                              &kRdmaExtras};
+                              &kRdmaExtras,
+                              sizeof(Pursuit),
+                              connect_at_once,
+                              abandon_nothing,
+                              sizeof(Tenancies)};
 
 }  // namespace rc
 #endif

@@ -81,7 +81,7 @@ Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept {
   return kOk;
 }
 
-Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept {
+Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept {
   if (knobs.psn != kNotGiven)
     return fail(kUri, "%s: psn=%u: rdma_cm chooses the packet numbers; psn is for rc_endpoint_open", uri.text,
                 knobs.psn);
@@ -90,14 +90,15 @@ Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint*
   ibv_qp_attr attr;
   int mask = 0;
   Code code = check_device(uri, knobs, e);
-  if (code == kOk) code = make_qp(uri, knobs, e);
+  if (code == kOk) code = join_tenancy(context, e->verbs, false, &e->tenancy);
+  if (code == kOk) code = make_qp(context, uri, knobs, e);
   if (code == kOk) code = propose(e, IBV_QPS_INIT, &attr, &mask);
   if (code == kOk) code = enter_init(knobs, attr, mask, e);
   if (code == kOk) code = post_hello_receives(parley, e);
   return code;
 }
 
-Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept {
+Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   uint64_t most = uint64_t{e->message_most} * (kWritesMost - 3);
   uint64_t largest = agreed.ring_bytes > agreed.op_ring_bytes ? agreed.ring_bytes : agreed.op_ring_bytes;
   if (largest > most) {
@@ -124,12 +125,6 @@ Code post_receives(Endpoint* e) noexcept {
   return kOk;
 }
 
-Code watch_device(Endpoint* e) noexcept {
-  if (e->watch == nullptr) e->watch = g_verbs.open_device(e->verbs->device);
-  if (e->watch == nullptr) return fail_errno(kSystem, "opening an RDMA device", errno);
-  return nonblocking(e->watch->async_fd) ? kOk : fail_errno(kSystem, "fcntl of an RDMA device", errno);
-}
-
 void end_parley(Endpoint* e) noexcept { deregister(&e->parley_mr); }
 
 void destroy_endpoint(Context& context, Endpoint* e) noexcept {
@@ -140,10 +135,10 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept {
   deregister(&e->inbox_mr);
   deregister(&e->outbox_mr);
   deregister(&e->parley_mr);
-  if (e->pd != nullptr) g_verbs.dealloc_pd(e->pd);
+  if (e->own_pd) g_verbs.dealloc_pd(e->pd);
+  if (e->tenancy != nullptr) leave_tenancy(context, e->tenancy);
   if (e->id != nullptr) g_verbs.destroy_id(e->id);
   if (e->channel != nullptr) g_verbs.destroy_event_channel(e->channel);
-  if (e->watch != nullptr) g_verbs.close_device(e->watch);
   if (e->inbox != nullptr) context.give_ring(e->inbox);
   if (e->outbox != nullptr) context.give_ring(e->outbox);
   *e = {};

@@ -5,6 +5,7 @@
 
 #include "backends/rdma/knobs.h"
 #include "backends/rdma/parley.h"
+#include "backends/rdma/tenancy.h"
 #include "backends/rdma/verbs.h"
 #include "core/context.h"
 
@@ -25,10 +26,11 @@ struct Parley {
 struct Endpoint {
   rdma_event_channel* channel;  // its own; null: the listener's
   rdma_cm_id* id;               // null: made without rdma_cm
-  ibv_context* verbs;           // the id's
+  ibv_context* verbs;           // the id's, or the tenancy's
   uint8_t port_num;
-  ibv_context* watch;  // the same device opened here, for its asynchronous events; may be `verbs` itself
+  Tenancy* tenancy;
   ibv_pd* pd;
+  bool own_pd;  // else the tenancy's
   ibv_qp* qp;
   ibv_comp_channel* completions;  // of both queues
   ibv_cq* send_cq;
@@ -62,7 +64,7 @@ Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept;
 Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
 
 // --- qp.cc ---
-Code make_qp(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
+Code make_qp(Context& context, const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
 ibv_mtu mtu_of(uint32_t bytes) noexcept;
 // What rdma_cm proposes for a state.
 Code propose(Endpoint* e, ibv_qp_state state, ibv_qp_attr* attr, int* mask) noexcept;
@@ -81,12 +83,10 @@ void drop_connection(Endpoint* e) noexcept;
 // An id for an address: timers and traffic class, before it connects or accepts.
 Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept;
 
-// The id has found its device: checks it and its port, makes PD, CQs and QP, and posts receives for two hellos.
-Code make_endpoint(const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
+// The id has found its device: checks it and its port, makes CQs and QP, and posts receives for two hellos.
+Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
 // The sizes are agreed: takes and registers both inboxes, and posts the receives of event mode.
-Code make_rings(Context& context, const Link& agreed, Endpoint* e) noexcept;
-// Opens the device once more: each open device hears of all events of its ports.
-Code watch_device(Endpoint* e) noexcept;
+Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept;
 // Those of event mode.
 Code post_receives(Endpoint* e) noexcept;
 void end_parley(Endpoint* e) noexcept;

@@ -54,24 +54,26 @@ Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) no
 Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
   const Knobs& knobs = point->knobs;
   Endpoint* e = &point->e;
-  e->verbs = e->watch = place.verbs;
+  Code code = join_tenancy(context, place.verbs, true, &e->tenancy);
+  if (code != kOk) return code;
+  e->verbs = e->tenancy->verbs;
   e->port_num = place.port_num;
   point->gid_index = place.gid_index;
   point->psn = knobs.psn;
   if (knobs.psn == kNotGiven && getrandom(&point->psn, sizeof point->psn, 0) != sizeof point->psn)
     return fail_errno(kSystem, "getrandom for a first packet number", errno);
   point->psn &= kNumberMost;
-  Link most = {};
+  Agreed most = {};
   most.ring_bytes = point->params.ring_bytes_max;
   most.op_ring_bytes = point->params.op_ring_bytes;
-  Code code = check_device(point->uri, knobs, e);
-  if (code == kOk) code = make_qp(point->uri, knobs, e);
+  code = check_device(point->uri, knobs, e);
+  if (code == kOk) code = make_qp(context, point->uri, knobs, e);
   if (code == kOk) code = begin(knobs, e);
   return code == kOk ? make_rings(context, most, e) : code;
 }
 
 // Everything in a blob is peer input, also under a seal that fits.
-Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, EndpointBlob* blob, Link* agreed) noexcept {
+Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, EndpointBlob* blob, Agreed* agreed) noexcept {
   if (bytes != sizeof *blob)
     return fail(kNotRingchan, "the peer's endpoint has %zu bytes, one of this library has %zu", bytes, sizeof *blob);
   memcpy(static_cast<void*>(blob), data, sizeof *blob);
@@ -246,7 +248,7 @@ Code rdma_connect_endpoint(Context& context, ListenPoint* p, const void* data, s
   if (!point->is_endpoint) return fail(kState, "%s: this is a listener; rc_accept takes its clients", p->uri.text);
   if (point->spent) return fail_plain(kState, "this endpoint has been connected, or has tried; open another one");
   EndpointBlob peer = {};
-  Link agreed = {};
+  Agreed agreed = {};
   Code code = check_blob(point, data, bytes, &peer, &agreed);
   if (code != kOk) return code;
   point->spent = true;

@@ -65,14 +65,16 @@ uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   list.add("cq_poll", link->poll_most);
   list.add("signal", link->signal_every);
   list.add("inline", link->e.inline_bytes);
-  list.add("timeout_ms", link->quiet_most_ns * 4 / 1000000);
+  list.add("timeout_ms", link->quiet_most_ns * kProbesPerTimeout / 1000000);
   list.add("requests", link->posted);
   list.add("doorbells", link->doorbells);
   list.add("completions", link->completions);
   list.add("receives", link->receives);
-  list.add("port_downs", link->port_downs);
-  list.add("port_ups", link->port_ups);
-  list.add("gid_changes", link->gid_changes);
+  list.add("pd", link->e.pd->handle);
+  const PortEvents& port = link->e.tenancy->port(link->e.port_num);
+  list.add("port_downs", port.downs.load(std::memory_order_relaxed) - link->port_downs);
+  list.add("port_ups", port.ups.load(std::memory_order_relaxed) - link->port_ups);
+  list.add("gid_changes", port.gid_changes.load(std::memory_order_relaxed) - link->gid_changes);
   add_queue_pair(link, &list);
   return list.n;
 }

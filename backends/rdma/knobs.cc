@@ -124,8 +124,8 @@ Code read_access(const Uri& uri, Knobs* knobs) noexcept {
 }
 
 Code only_known(const Uri& uri) noexcept {
-  const char* known[sizeof kRanges / sizeof *kRanges + 4] = {"dev", "mode", "access"};
-  size_t n = 3;
+  const char* known[sizeof kRanges / sizeof *kRanges + 5] = {"dev", "mode", "access", "pd"};
+  size_t n = 4;
   for (const Range& r : kRanges) known[n++] = r.key;
   return uri.only(known);
 }
@@ -149,7 +149,12 @@ Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
   if (code == kOk) code = read_access(uri, knobs);
   if (code == kOk) code = uri.word("dev", knobs->device, sizeof knobs->device);
   if (code == kOk) code = uri.word("mode", mode, sizeof mode);
+  char pd[8];
+  if (code == kOk) code = uri.word("pd", pd, sizeof pd);
   if (code != kOk) return code;
+  knobs->own_pd = strcmp(pd, "own") == 0;
+  if (pd[0] != '\0' && !knobs->own_pd && strcmp(pd, "shared") != 0)
+    return fail(kUri, "URI \"%s\": pd=%s: there are shared and own", uri.text, pd);
   knobs->event = strcmp(mode, "event") == 0;
   if (mode[0] != '\0' && !knobs->event && strcmp(mode, "poll") != 0) {
     return fail(kUri, "URI \"%s\": mode=%s: there are poll and event", uri.text, mode);

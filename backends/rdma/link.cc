@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backends/rdma/link.h"
@@ -28,9 +29,11 @@ Code make_descriptors(RdmaLink* link) noexcept {
   }
   for (int& fd : link->fd) fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   link->common_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 &&
-      (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) && watch(link->common_fd, link->e.watch->async_fd) &&
-      watch(link->common_fd, link->e.completions->fd)) {
+  link->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && link->timer_fd >= 0 &&
+      (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) &&
+      watch(link->common_fd, link->e.tenancy->watch->async_fd) && watch(link->common_fd, link->e.completions->fd) &&
+      watch(link->common_fd, link->timer_fd)) {
     return kOk;
   }
   return fail_errno(kSystem, "descriptors for a channel", errno);
@@ -50,7 +53,8 @@ void destroy(Context& context, RdmaLink* link) noexcept {
     fd = -1;
   }
   if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
-  link->common_fd = -1;
+  if (link->timer_fd >= 0) close(link->timer_fd);
+  link->common_fd = link->timer_fd = -1;
   drop_connection(&link->e);
   g_verbs.destroy_qp(link->e.qp);
   link->e.qp = nullptr;
@@ -63,7 +67,7 @@ void destroy(Context& context, RdmaLink* link) noexcept {
 
 }  // namespace
 
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Agreed& agreed,
                RdmaLink* link) noexcept {
   end_parley(e);
   link->e = *e;
@@ -71,19 +75,21 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   pthread_mutex_init(&link->mutex, nullptr);
   link->inbox = link->e.inbox;
   link->outbox = link->e.outbox;
-  link->ring_bytes = agreed.ring_bytes;
-  link->op_ring_bytes = agreed.op_ring_bytes;
-  link->requests = agreed.requests;
+  static_cast<Agreed&>(*link) = agreed;
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;
   uint32_t eighth = link->e.send_depth / 8;
   link->signal_every = knobs.signal < eighth ? knobs.signal : eighth;
   link->poll_most = static_cast<int>(knobs.cq_poll);
-  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / 4;
-  link->look_every_ns = link->quiet_most_ns;
-  Code code = watch_device(&link->e);
-  if (code == kOk) code = make_descriptors(link);
+  link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / kProbesPerTimeout;
+  link->look_every_ns = link->quiet_most_ns / 2;  // sooner than the timer: a sleeper does not take it for a ring
+  link->timer_fd = -1;
+  const PortEvents& port = link->e.tenancy->port(link->e.port_num);
+  link->port_downs = port.downs.load(std::memory_order_relaxed);
+  link->port_ups = port.ups.load(std::memory_order_relaxed);
+  link->gid_changes = port.gid_changes.load(std::memory_order_relaxed);
+  Code code = make_descriptors(link);
   if (code == kOk) code = make_staging(link);
   if (code != kOk) destroy(context, link);
   return code;

@@ -16,6 +16,10 @@ namespace rc {
 // in the send queue.
 inline constexpr uint32_t kStagingSlots = 128;
 
+// After this part of its time-out without a post a link asks whether the peer's NIC is there. The tries take three
+// quarters of it (knobs.cc), and the timer may come as late again.
+inline constexpr int64_t kProbesPerTimeout = 8;
+
 // Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
 enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4, kOwesOpCredit = 8 };
 
@@ -35,11 +39,14 @@ struct RdmaLink : Link {
   uint64_t posted_at_look;  // and since when nothing was posted
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
+  // Event mode: makes common_fd readable when nobody has looked for so long; -1: none.
+  int timer_fd;
+  int64_t timer_due_ns;
   // What figures.cc tells.
   uint64_t doorbells;
-  uint64_t completions;  // of sends
-  uint32_t port_downs, port_ups, gid_changes;
-  bool wants_completions;  // a side may sleep for room in the queue, or for delivery
+  uint64_t completions;                        // of sends
+  uint32_t port_downs, port_ups, gid_changes;  // of the port, before the channel began
+  bool wants_completions;                      // a side may sleep for room in the queue, or for delivery
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
   uint64_t immediates;                  // posted
@@ -68,25 +75,25 @@ class Locked {
 enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
 
 // A client in the middle of the handshake.
-struct HalfOpen {
+struct RdmaHalfOpen {
   Step step;
   bool established;  // as rdma_cm sees it
   int64_t until_ns;
-  Link agreed;  // only the sizes of its rings
+  Agreed agreed;
   RdmaHello accept;
   char identity[kIdentityBytes];
   Endpoint e;
   Parley parley;
 };
 
-inline constexpr int kHalfOpenMax = 16;
+inline constexpr int kRdmaHalfOpenMax = 16;
 
 struct RdmaPoint : ListenPoint {
   Knobs knobs;
   rdma_event_channel* channel;
   rdma_cm_id* id;
   int wake_fd;
-  HalfOpen half_open[kHalfOpenMax];
+  RdmaHalfOpen half_open[kRdmaHalfOpenMax];
   // Made without rdma_cm (exchange.cc): its one client is named by the caller.
   bool is_endpoint;
   bool spent;
@@ -111,7 +118,7 @@ void rdma_backend_close(Context& context, Link* link) noexcept;
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
 
 // The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
-Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Link& agreed,
+Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Agreed& agreed,
                RdmaLink* link) noexcept;
 
 // The link is of no use any more, for this reason, a static text; the first one stays. Under the mutex.

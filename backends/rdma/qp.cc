@@ -19,9 +19,14 @@ bool nonblocking(int fd) noexcept {
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-Code make_queues(Endpoint* e) noexcept {
+Code find_domain(Context& context, const Knobs& knobs, Endpoint* e) noexcept {
+  if (!knobs.own_pd) return share_domain(context, e->tenancy, &e->pd);
   e->pd = g_verbs.alloc_pd(e->verbs);
-  if (e->pd == nullptr) return fail_errno(kSystem, "allocating a protection domain", errno);
+  e->own_pd = e->pd != nullptr;
+  return e->own_pd ? kOk : fail_errno(kSystem, "allocating a protection domain", errno);
+}
+
+Code make_queues(Endpoint* e) noexcept {
   e->completions = g_verbs.create_comp_channel(e->verbs);
   if (e->completions == nullptr) return fail_errno(kSystem, "making a completion channel", errno);
   if (!nonblocking(e->completions->fd)) return fail_errno(kSystem, "fcntl of a completion channel", errno);
@@ -84,8 +89,9 @@ Code modify(Endpoint* e, ibv_qp_attr* attr, int mask, const char* what) noexcept
 
 }  // namespace
 
-Code make_qp(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
-  Code code = make_queues(e);
+Code make_qp(Context& context, const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
+  Code code = find_domain(context, knobs, e);
+  if (code == kOk) code = make_queues(e);
   return code == kOk ? create(uri, knobs, e) : code;
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 ShmPoint* shm(ListenPoint* p) noexcept { return static_cast<ShmPoint*>(p); }
 
-void forget(HalfOpen* h) noexcept {
+void forget(ShmHalfOpen* h) noexcept {
   int* fds[] = {&h->put_fd, &h->segment_fd, &h->fd};
   for (int* fd : fds) {
     if (*fd >= 0) close(*fd);
@@ -27,7 +27,7 @@ void forget(HalfOpen* h) noexcept {
   h->outbox = nullptr;
 }
 
-void refuse(ShmPoint* point, HalfOpen* h, Code code) noexcept {
+void refuse(ShmPoint* point, ShmHalfOpen* h, Code code) noexcept {
   send_hello(h->fd, make_refusal(point->params, code), -1);
   forget(h);
 }
@@ -52,7 +52,7 @@ Code take_client(ShmPoint* point) noexcept {
   if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
   if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) return kOk;
   if (fd < 0) return fail_errno(kSystem, "accepting a client", errno);
-  HalfOpen* h = place_for_one_more(point->half_open);
+  ShmHalfOpen* h = place_for_one_more(point->half_open);
   if (h->fd >= 0) refuse(point, h, fail_plain(kHandshake, "too many clients are in the middle of the handshake"));
   Link who = {};
   who.peer_uid = -1;
@@ -72,7 +72,7 @@ Code take_client(ShmPoint* point) noexcept {
 }
 
 // The client has asked: judge, make our segment, offer it.
-Code offer(ShmPoint* point, HalfOpen* h) noexcept {
+Code offer(ShmPoint* point, ShmHalfOpen* h) noexcept {
   size_t bytes = 0;
   Code code = receive_hello(h->fd, &h->ask, &bytes, &h->put_fd);
   if (code != kOk) return code;
@@ -101,7 +101,7 @@ Code offer(ShmPoint* point, HalfOpen* h) noexcept {
 }
 
 // The client has sent its segment: check and map it, and let it go.
-Code finish(ShmPoint* point, HalfOpen* h, Link* link) noexcept {
+Code finish(ShmPoint* point, ShmHalfOpen* h, Link* link) noexcept {
   Hello accept;
   size_t bytes = 0;
   int segment = -1;
@@ -120,9 +120,7 @@ Code finish(ShmPoint* point, HalfOpen* h, Link* link) noexcept {
   }
   link->ops = point->ops;
   link->outbox = h->outbox;
-  link->ring_bytes = h->agreed.ring_bytes;
-  link->op_ring_bytes = h->agreed.op_ring_bytes;
-  link->requests = h->agreed.requests;
+  static_cast<Agreed&>(*link) = h->agreed;
   link->direct = true;
   link->full_fence = h->ask.heavy_fence == 0;
   link->fd[kGetSide] = h->fd;
@@ -140,7 +138,7 @@ Code finish(ShmPoint* point, HalfOpen* h, Link* link) noexcept {
 // Advances every client whose hello has come; kOk: one is through and fills the link.
 Code advance_clients(ShmPoint* point, Link* link) noexcept {
   int64_t now = now_ns();
-  for (HalfOpen& h : point->half_open) {
+  for (ShmHalfOpen& h : point->half_open) {
     if (h.fd < 0) continue;
     bool asked = h.outbox != nullptr;
     Code code = asked ? finish(point, &h, link) : offer(point, &h);
@@ -158,7 +156,7 @@ Code shm_listen(Context&, ListenPoint* p) noexcept {
   ShmPoint* point = shm(p);
   Code code = make_address(p->uri, &point->address);
   if (code != kOk) return code;
-  for (HalfOpen& h : point->half_open) h.fd = h.put_fd = h.segment_fd = -1;
+  for (ShmHalfOpen& h : point->half_open) h.fd = h.put_fd = h.segment_fd = -1;
   p->fd = epoll_create1(EPOLL_CLOEXEC);
   if (p->fd < 0) return fail_errno(kSystem, "epoll for a listener", errno);
   code = listen_at(p->uri, point->address, &point->listen_fd);
@@ -174,7 +172,7 @@ void shm_interrupt_accept(ListenPoint* p) noexcept { shutdown(shm(p)->listen_fd,
 
 void shm_unlisten(Context&, ListenPoint* p) noexcept {
   ShmPoint* point = shm(p);
-  for (HalfOpen& h : point->half_open) forget(&h);
+  for (ShmHalfOpen& h : point->half_open) forget(&h);
   stop_listening(point->address, point->listen_fd);
   close(p->fd);
 }
@@ -189,7 +187,7 @@ Code shm_accept(Context& context, ListenPoint* p, Deadline deadline, Link* link)
     Code code = advance_clients(point, link);
     if (code == kOk) return kOk;
     // Clients without end keep us neither beyond the deadline nor from a stop.
-    if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kHalfOpenMax)) continue;
+    if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kShmHalfOpenMax)) continue;
     code = wait_readable(p->fd, context.stop_fd(), first_to_give_up(point->half_open, deadline));
     if (code == kTimeout && deadline.left(now_ns()) != 0) continue;  // a client's time is up, not ours
     if (code != kOk) return code;

@@ -12,19 +12,19 @@ namespace rc {
 using ShmLink = Link;
 
 // A client in the middle of the handshake.
-struct HalfOpen {
+struct ShmHalfOpen {
   int fd;          // -1: free
   int put_fd;      // its second socket
   int segment_fd;  // our segment until it is sent
   int64_t until_ns;
   int64_t pid;
-  Link agreed;    // only the sizes of its rings
+  Agreed agreed;
   Inbox* outbox;  // our segment
   Hello ask;
-  bool same_peer(const HalfOpen& other) const noexcept { return pid == other.pid; }
+  bool same_peer(const ShmHalfOpen& other) const noexcept { return pid == other.pid; }
 };
 
-inline constexpr int kHalfOpenMax = 16;
+inline constexpr int kShmHalfOpenMax = 16;
 
 // A client's half of the handshake, which may go on over several calls.
 struct ShmPursuit : Pursuit {
@@ -36,7 +36,7 @@ struct ShmPursuit : Pursuit {
 struct ShmPoint : ListenPoint {
   Address address;
   int listen_fd;
-  HalfOpen half_open[kHalfOpenMax];
+  ShmHalfOpen half_open[kShmHalfOpenMax];
 };
 
 Code shm_listen(Context& context, ListenPoint* point) noexcept;

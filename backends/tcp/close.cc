@@ -103,7 +103,6 @@ Code open_link(TcpLink* link, int socket, const TcpOptions& options, uint64_t ri
   link->ring_bytes = ring_bytes;
   link->direct = false;
   link->borrows = true;
-  link->lands_in_progress = true;
   Code code = set_options(socket, options);
   if (code != kOk) return code;
   pthread_mutex_init(&link->sending, nullptr);

@@ -1,6 +1,10 @@
 // Endpoints that find each other without rdma_cm: the caller carries what they say of themselves.
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -13,6 +17,7 @@ namespace {
 
 // One end, with a context of its own.
 struct End {
+  End() = default;
   explicit End(const std::string& uri, const char* token = nullptr, uint64_t ring_bytes = 0) {
     rc_config config = {};
     config.size = sizeof config;
@@ -26,7 +31,11 @@ struct End {
     channel_config.identity = "an end";
     EXPECT_RC(RC_OK, rc_endpoint_open(ctx, uri.c_str(), &channel_config, blob, &bytes, &endpoint));
   }
-  ~End() { EXPECT_RC(RC_OK, rc_close(ctx)); }
+  ~End() {
+    if (ctx.id != 0) {
+      EXPECT_RC(RC_OK, rc_close(ctx));
+    }
+  }
   End(const End&) = delete;
   End& operator=(const End&) = delete;
   int32_t connect(const End& peer, int64_t timeout_ns = kPatience) {
@@ -38,6 +47,44 @@ struct End {
   size_t bytes = sizeof blob;
   rc_listener endpoint{0};
   rc_channel channel{0};
+};
+
+// An end in a process of its own, which says "hi" and then does nothing until it is killed.
+class OtherProcess {
+ public:
+  explicit OtherProcess(const std::string& uri) {
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets_));
+    pid_ = fork();
+    if (pid_ == 0) {
+      End end(uri);
+      End peer;
+      bool good = send(sockets_[1], end.blob, end.bytes, 0) > 0 && recv(sockets_[1], peer.blob, end.bytes, 0) > 0;
+      peer.bytes = end.bytes;
+      good = good && end.connect(peer) == RC_OK && rc_put(end.channel, "hi", 2, kPatience, nullptr) == RC_OK;
+      while (good) pause();
+      _exit(1);
+    }
+    EXPECT_LT(0, recv(sockets_[0], blob_, sizeof blob_, 0));
+  }
+  ~OtherProcess() {
+    kill_it();
+    for (int socket : sockets_) close(socket);
+  }
+  OtherProcess(const OtherProcess&) = delete;
+  OtherProcess& operator=(const OtherProcess&) = delete;
+  const uint8_t* blob() const { return blob_; }
+  void tell(const End& peer) { EXPECT_LT(0, send(sockets_[0], peer.blob, peer.bytes, 0)); }
+  void kill_it() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  int sockets_[2] = {-1, -1};
+  pid_t pid_ = -1;
+  uint8_t blob_[512] = {};
 };
 
 void meet(End& a, End& b) {
@@ -188,8 +235,63 @@ TEST_P(RdmaEndpoints, KnobsOfThePathAreFree) {
   exchange(a, b);
 }
 
+// No connection manager tells of it: the retries end. In a get by a request of its own, in a put by the put's.
+TEST_P(RdmaEndpoints, KilledPeerIsNoticedWithinTheTimeOut) {
+  constexpr int kTimeoutMs = 1000;
+  std::string quick = uri("&timeout_ms=" + std::to_string(kTimeoutMs));
+  for (bool getting : {true, false}) {
+    SCOPED_TRACE(getting);
+    OtherProcess other(quick);
+    End a(quick);
+    other.tell(a);
+    ASSERT_RC(RC_OK, rc_endpoint_connect(a.endpoint, other.blob(), a.bytes, kPatience, &a.channel));
+    char hello[2];
+    ASSERT_RC(RC_OK, rc_get(a.channel, hello, sizeof hello, kPatience, nullptr));
+    Doing doing([&] {
+      std::vector<char> bytes(4096);
+      int32_t code = RC_OK;
+      while (code == RC_OK) {
+        code = getting ? rc_get(a.channel, bytes.data(), 1, kPatience, nullptr)
+                       : rc_put(a.channel, bytes.data(), bytes.size(), kPatience, nullptr);
+      }
+      return code;
+    });
+    doing.wait_until_inside();
+    auto killed = std::chrono::steady_clock::now();
+    other.kill_it();
+    EXPECT_DONE(RC_E_PEER_DEAD, doing);
+    EXPECT_LE(std::chrono::steady_clock::now() - killed, std::chrono::milliseconds(2 * kTimeoutMs));  // a busy machine
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(On, RdmaEndpoints, testing::Values("?mode=poll", "?mode=event"),
                          [](const auto& mode) { return std::string(mode.param).substr(6); });
+
+// Endpoints of one context share device and domain, also with those made after the first has gone.
+TEST(RdmaEndpoint, EndpointsOfAContextShareTheirDomain) {
+  End a(rdma_uri("")), b(rdma_uri(""));
+  meet(a, b);
+  int64_t shared = -1, value = -1;
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "pd", &shared));
+  for (const char* query : {"?pd=own", "?pd=shared"}) {
+    SCOPED_TRACE(query);
+    End c(rdma_uri(""));
+    std::string uri = rdma_uri(query);
+    uint8_t blob[512];
+    size_t bytes = sizeof blob;
+    rc_listener endpoint{0};
+    rc_channel channel{0};
+    ASSERT_RC(RC_OK, rc_endpoint_open(a.ctx, uri.c_str(), nullptr, blob, &bytes, &endpoint));
+    Doing other([&] { return rc_endpoint_connect(c.endpoint, blob, bytes, kPatience, &c.channel); });
+    EXPECT_RC(RC_OK, rc_endpoint_connect(endpoint, c.blob, c.bytes, kPatience, &channel));
+    EXPECT_DONE(RC_OK, other);
+    EXPECT_RC(RC_OK, rc_channel_figure(channel, "pd", &value));
+    EXPECT_EQ(strcmp(query, "?pd=shared") == 0, value == shared);
+    EXPECT_RC(RC_OK, rc_channel_close(channel));
+    EXPECT_RC(RC_OK, rc_listener_close(endpoint));
+  }
+  exchange(a, b);
+}
 
 // By the address or by itself an endpoint finds the GID that rdma_cm would have used.
 TEST(RdmaEndpoint, ChoosesItsGid) {

@@ -1,6 +1,7 @@
 // What goes wrong between two machines: a peer that is killed, packets that are lost or late, a link that is down. With
 // RC_RDMA_WIRE, the address of the far end of a veth pair "va" - "vb" with an RDMA device on both (harness/guest/veth),
 // the wire's faults are real ones. RC_LONG=1: the long form.
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr char kQuick[] = "?timeout_ms=1000";
 constexpr int64_t kTimeoutMs = 1000;
+constexpr int kPatienceMs = static_cast<int>(kPatience / 1000000);
+constexpr int kWakesMost = 100;  // of an event loop in which nothing happens, until it notices
 
 bool long_form() {
   const char* value = getenv("RC_LONG");
@@ -248,6 +251,49 @@ TEST_P(RdmaWire, LossOfAllIsAnErrorOfAGet) {
   on_both("loss 100%");
   uint8_t byte;
   expect_cut([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+}
+
+// Nobody is inside a call, and nothing arrives: only a timer can tell.
+TEST_P(RdmaWire, LossOfAllIsNoticedByWhoWaitsForTheDescriptor) {
+  if (backend().name != "Event") return;  // the other mode has none
+  connect();
+  stream(kCapacity);
+  int32_t fd = -1;
+  ASSERT_RC(RC_OK, rc_channel_fd(ch_, &fd));
+  on_both("loss 100%");
+  expect_cut([&] {
+    pollfd wait = {fd, POLLIN, 0};
+    uint8_t byte;
+    size_t done = 0;
+    for (int wakes = 0; wakes < kWakesMost; ++wakes) {
+      if (poll(&wait, 1, kPatienceMs) != 1) return RC_E_TIMEOUT;
+      int32_t code = rc_get_some(ch_, &byte, 1, 0, &done);
+      if (code != RC_E_WOULD_BLOCK) return code;
+    }
+    return RC_E_WOULD_BLOCK;  // it is no timer, it is a spin
+  });
+}
+
+TEST_P(RdmaWire, LossOfAllIsNoticedByWhoWaitsForTheContext) {
+  if (backend().name != "Event") return;
+  connect();
+  stream(kCapacity);
+  int32_t fd = -1;
+  ASSERT_RC(RC_OK, rc_fd(ctx_, &fd));
+  on_both("loss 100%");
+  expect_cut([&] {
+    rc_event event;
+    uint32_t n = 0;
+    uint8_t byte;
+    size_t done = 0;
+    for (int wakes = 0; wakes < kWakesMost; ++wakes) {
+      int32_t code = rc_poll(ctx_, &event, 1, kPatience, &n);
+      if (code != RC_OK) return code;
+      code = rc_get_some(ch_, &byte, 1, 0, &done);
+      if (code != RC_E_WOULD_BLOCK) return code;
+    }
+    return RC_E_WOULD_BLOCK;
+  });
 }
 
 TEST_P(RdmaWire, LinkThatIsDownIsAnError) {

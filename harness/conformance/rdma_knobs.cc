@@ -189,6 +189,39 @@ TEST_F(RdmaKnob, GidMustBeThatOfTheAddress) {
   }
 }
 
+// One protection domain for all connections of a context, unless one of them wants its own.
+TEST_F(RdmaKnob, ConnectionsOfAContextShareAProtectionDomain) {
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  int64_t shared = figure(near_, "pd");
+  EXPECT_EQ(shared, figure(far_, "pd"));
+  ASSERT_EQ(RC_OK, connect("?pd=own", "?pd=shared")) << reason_;
+  EXPECT_NE(shared, figure(near_, "pd"));
+  EXPECT_EQ(shared, figure(far_, "pd"));
+  rc_channel own = near_, other = far_;
+  ASSERT_EQ(RC_OK, connect("", "?pd=own&access=write+read")) << reason_;
+  EXPECT_EQ(shared, figure(near_, "pd"));
+  EXPECT_NE(shared, figure(far_, "pd"));
+  EXPECT_NE(figure(own, "pd"), figure(far_, "pd"));
+  // The domain of its own goes with its channel; the others do not notice.
+  EXPECT_RC(RC_OK, rc_put(other, "a", 1, kPatience, nullptr));
+  EXPECT_RC(RC_OK, rc_put(far_, "b", 1, kPatience, nullptr));
+  char byte = 0;
+  EXPECT_RC(RC_OK, rc_get(own, &byte, 1, kPatience, nullptr));
+  EXPECT_EQ('a', byte);
+  EXPECT_RC(RC_OK, rc_channel_close(own));
+  EXPECT_RC(RC_OK, rc_channel_close(other));
+  EXPECT_RC(RC_OK, rc_get(near_, &byte, 1, kPatience, nullptr));
+  EXPECT_EQ('b', byte);
+  expect_refused("?pd=mine", "pd=mine");
+  // Another context is another tenant.
+  rc_ctx first = ctx_;
+  ASSERT_RC(RC_OK, rc_open(nullptr, &ctx_));
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  EXPECT_NE(shared, figure(near_, "pd"));
+  EXPECT_RC(RC_OK, rc_close(ctx_));
+  ctx_ = first;
+}
+
 // A put is one chain, one doorbell; one in sixteen asks for a completion.
 TEST_F(RdmaKnob, SmallPutsAreOneDoorbellEach) {
   constexpr int kPuts = 160;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -43,6 +44,20 @@ rc_ctx open_context(bool thread) {
   return ctx;
 }
 
+#ifdef RC_TEST_RDMA  // in the rdma lane
+constexpr const char* kUris[] = {"rdma"};
+#else
+constexpr const char* kUris[] = {"shm", "tcp"};
+#endif
+
+// Only in event mode can anything wake the thread.
+std::string rdma_uri() {
+  static int port = 7000;
+  const char* address = getenv("RC_RDMA_ADDRESS");
+  return std::string("rdma://") + (address != nullptr ? address : "10.77.0.1") + ":" + std::to_string(++port) +
+         "?mode=event";
+}
+
 // An initiator without a thread, and a target that has one.
 class Progress : public testing::TestWithParam<const char*> {
  protected:
@@ -52,6 +67,7 @@ class Progress : public testing::TestWithParam<const char*> {
     std::string uri = GetParam();
     if (uri == "shm") uri = "shm:progress-" + std::to_string(getpid());
     if (uri == "tcp") uri = "tcp://127.0.0.1:0";
+    if (uri == "rdma") uri = rdma_uri();
     rc_listener listener{0};
     ASSERT_RC(RC_OK, rc_listen(far_, uri.c_str(), nullptr, &listener));
     char got[160];
@@ -213,7 +229,10 @@ TEST_P(Progress, DeadAndClosedPeersDoNotKeepItAwake) {
 
 TEST_P(Progress, ChannelsComeAndGoMeanwhile) {
   rc_listener listener{0};
-  std::string uri = std::string(GetParam()) == "shm" ? "shm:come-" + std::to_string(getpid()) : "tcp://127.0.0.1:0";
+  std::string uri = GetParam();
+  if (uri == "shm") uri = "shm:come-" + std::to_string(getpid());
+  if (uri == "tcp") uri = "tcp://127.0.0.1:0";
+  if (uri == "rdma") uri = rdma_uri();
   ASSERT_RC(RC_OK, rc_listen(far_, uri.c_str(), nullptr, &listener));
   char got[160];
   ASSERT_RC(RC_OK, rc_listener_uri(listener, got, sizeof got));
@@ -230,7 +249,7 @@ TEST_P(Progress, ChannelsComeAndGoMeanwhile) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(On, Progress, testing::Values("shm", "tcp"), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(On, Progress, testing::ValuesIn(kUris), [](const auto& test) { return test.param; });
 
 int threads_of_this_process() {
   int n = 0;
