@@ -145,8 +145,10 @@ Code find_way(Attempt& a, const sockaddr_storage& to) noexcept {
     return fail(kNoListener, "%s: no way to that address: %s", a.uri.text, strerror(errno));
   }
   code = await_event(a, RDMA_CM_EVENT_ADDR_RESOLVED);
-  if (code == kOk && g_verbs.resolve_route(a.e.id, kNeverMs) != 0)
+  if (code == kOk && g_verbs.resolve_route(a.e.id, kNeverMs) != 0) {
+    if (errno == ENODEV) return fail(kNoDevice, "%s: that address is not one of an RDMA device's", a.uri.text);
     code = fail_errno(kSystem, "rdma_resolve_route", errno);
+  }
   if (code == kOk) code = await_event(a, RDMA_CM_EVENT_ROUTE_RESOLVED);
   return code == kOk ? make_endpoint(a.context, a.uri, a.knobs, &a.parley, &a.e) : code;
 }
@@ -188,11 +190,27 @@ Code call_listener(Attempt& a) noexcept {
   return code;
 }
 
+// The way leads back to the address that it begins at.
+bool is_way_to_oneself(const sockaddr_storage& to, rdma_cm_id* id) noexcept {
+  const sockaddr* from = &id->route.addr.src_addr;
+  if (from->sa_family != to.ss_family) return false;
+  if (to.ss_family == AF_INET) {
+    return reinterpret_cast<const sockaddr_in*>(from)->sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in&>(to).sin_addr.s_addr;
+  }
+  return memcmp(&reinterpret_cast<const sockaddr_in6*>(from)->sin6_addr,
+                &reinterpret_cast<const sockaddr_in6&>(to).sin6_addr, sizeof(in6_addr)) == 0;
+}
+
 // kNoListener, kHandshake: worth another attempt.
 Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
   Code code = find_way(a, to);
+  // A machine refuses at once what nobody of its own listens for: who is silent there is a listener.
+  bool near = code == kOk && is_way_to_oneself(to, a.e.id);
+  if (near) a.answer = a.answer.or_at(link->heard_until_ns);
   if (code == kOk) code = call_listener(a);
-  link->heard = code == kOk;
+  link->heard = code == kOk || (near && code == kTimeout);
+  if (link->heard) a.deadline = a.deadline.or_at(link->heard_until_ns);
   const RdmaHello* offer = nullptr;
   if (code == kOk) code = shake_hands(a, &offer);
   if (code == kOk) {

@@ -17,7 +17,9 @@ constexpr Row kRows[] = {
     {IBV_WC_RNR_RETRY_EXC_ERR, {kPeerDead, "the peer's NIC had no receive posted for too long (RNR_RETRY_EXC)"}},
     {IBV_WC_WR_FLUSH_ERR, {kPeerDead, "the connection broke while something was under way (WR_FLUSH)"}},
     {IBV_WC_RESP_TIMEOUT_ERR, {kPeerDead, "the peer's NIC did not answer in time (RESP_TIMEOUT)"}},
-    {IBV_WC_REM_ACCESS_ERR, {kCorrupt, "the peer's NIC refused access to the inbox it had offered (REM_ACCESS)"}},
+    // A killed process loses its memory before its queue pairs, so this is what a write may meet that was under way.
+    {IBV_WC_REM_ACCESS_ERR,
+     {kPeerDead, "the peer's NIC refused access to its inbox (REM_ACCESS): its process has ended, or lied about it"}},
     {IBV_WC_REM_INV_REQ_ERR, {kCorrupt, "the peer's NIC took a request of ours for invalid (REM_INV_REQ)"}},
     {IBV_WC_REM_OP_ERR, {kCorrupt, "the peer's NIC could not complete a request of ours (REM_OP)"}},
     {IBV_WC_REM_ABORT_ERR, {kPeerDead, "the peer's NIC aborted (REM_ABORT)"}},

@@ -1,14 +1,17 @@
 #include "harness/hostile/ordeal.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 #include <random>
 #include <thread>
 
 #include "capi/rc.h"
+#include "harness/hostile/babbler.h"
 #include "harness/hostile/child.h"
 #include "harness/hostile/raw_peer.h"
 #include "harness/hostile/scribbler.h"
@@ -25,6 +28,7 @@ constexpr int64_t kDeadline = kMs / 2;  // of each call
 constexpr int64_t kBound = 5000 * kMs;  // what no call may take, however loaded the machine
 constexpr size_t kMost = 3000;          // bytes of one call
 constexpr size_t kGuard = 64;
+constexpr int64_t kGrowthMostKb = 4096;
 
 // One side's calls, and what they came to.
 class Side {
@@ -199,37 +203,66 @@ void add(OrdealReport& to, const OrdealReport& from, const std::string& where) {
   for (const std::string& failure : from.failures) to.failures.push_back(where + failure);
 }
 
+int64_t resident_kb() {
+  int64_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
 class Ordeal {
  public:
-  explicit Ordeal(OrdealReport& report) : report_(report) {
+  Ordeal(Over over, OrdealReport& report) : over_(over), report_(report) {
     rc_config config = {};
     config.size = sizeof config;
     expect(rc_open(&config, &ctx_), "rc_open");
-    name_ = unique_name();
-    expect(rc_listen(ctx_, ("shm:" + name_).c_str(), nullptr, &listener_), "rc_listen");
+    if (over_ == Over::kTcp) held_ = bound_socket(&rogue_port_);
+    std::string uri = over_ == Over::kTcp ? "tcp://127.0.0.1:0" : "shm:" + unique_name();
+    char found[160] = "";
+    expect(rc_listen(ctx_, uri.c_str(), nullptr, &listener_), "rc_listen");
+    expect(rc_listener_uri(listener_, found, sizeof found), "rc_listener_uri");
+    uri_ = found;
   }
-  ~Ordeal() { expect(rc_close(ctx_), "rc_close"); }
+  ~Ordeal() {
+    expect(rc_close(ctx_), "rc_close");
+    if (held_ >= 0) close(held_);
+  }
 
   void round(uint32_t seed) {
     where_ = "seed " + std::to_string(seed) + ": ";
     Plague plague = choose_plague(seed);
     Things before = things_now();
-    std::string rogue = plague.client ? name_ : unique_name();
+    std::string rogue = plague.client         ? uri_
+                        : over_ == Over::kTcp ? "tcp://127.0.0.1:" + std::to_string(rogue_port_)
+                                              : "shm:" + unique_name();
     {
-      Child child([&] { return scribble(rogue, plague); });
+      Child child([&] { return torment(rogue, plague); });
       rc_channel ch = {0};
       int32_t code = plague.client ? rc_accept(listener_, kPatience, &ch)
-                                   : rc_connect(ctx_, ("shm:" + rogue).c_str(), nullptr, kPatience, &ch);
+                                   : rc_connect(ctx_, rogue.c_str(), nullptr, kPatience, &ch);
       expect(code, "the handshake");
       if (code == RC_OK) suffer(ch, plague);
       child.signal(SIGKILL);
     }
     ++report_.rounds;
+    if (over_ == Over::kTcp) see_off();
     Things after = things_now();
     if (!(after == before)) report_.failures.push_back(where_ + "left behind:\n" + after.listing);
   }
 
  private:
+  int torment(const std::string& uri, const Plague& plague) const {
+    if (over_ == Over::kTcp) return babble(static_cast<uint16_t>(atoi(strrchr(uri.c_str(), ':') + 1)), plague);
+    return scribble(uri.substr(strlen("shm:")), plague);
+  }
+  // The crowd has died with its process; the listener notices when it is looked at.
+  void see_off() {
+    rc_channel none = {0};
+    int32_t code = RC_OK;
+    auto end = Clock::now() + std::chrono::nanoseconds(kBound);
+    for (pollfd p = {-1, POLLIN, 0}; code != RC_E_WOULD_BLOCK && Clock::now() < end; poll(&p, 0, 1))
+      code = rc_accept(listener_, 0, &none);
+    if (code != RC_E_WOULD_BLOCK) expect(code == RC_OK ? RC_E_STATE : code, "rc_accept after the crowd has gone");
+  }
   void expect(int32_t code, const char* what) {
     if (code != RC_OK)
       report_.failures.push_back(where_ + what + " ended with " + rc_code_name(code) + ": " + rc_reason());
@@ -253,25 +286,35 @@ class Ordeal {
     add(report_, getter.report, where_);
   }
 
+  const Over over_;
   OrdealReport& report_;
   rc_ctx ctx_ = {0};
   rc_listener listener_ = {0};
-  std::string name_, where_;
+  std::string uri_, where_;
+  int held_ = -1;  // keeps the port where peers listen ours
+  uint16_t rogue_port_ = 0;
 };
 
 }  // namespace
 
-OrdealReport endure(double seconds, uint32_t seed, const std::function<void(const OrdealReport&)>& progress) {
+OrdealReport endure(Over over, double seconds, uint32_t seed,
+                    const std::function<void(const OrdealReport&)>& progress) {
   OrdealReport report;
   auto begin = Clock::now(), told = begin;
   auto elapsed = [](Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); };
-  Ordeal ordeal(report);
+  Ordeal ordeal(over, report);
+  int64_t at_first_kb = 0;
   while (elapsed(begin) < seconds && report.failures.size() < 10) {
     ordeal.round(seed++);
+    // What is touched for the first time is no growth.
+    if (at_first_kb == 0 && elapsed(begin) >= seconds / 10) at_first_kb = resident_kb();
+    if (at_first_kb != 0) report.grown_kb = resident_kb() - at_first_kb;
     if (elapsed(told) < 2) continue;
     told = Clock::now();
     progress(report);
   }
+  if (report.grown_kb > kGrowthMostKb)
+    report.failures.push_back("memory has grown by " + std::to_string(report.grown_kb) + " KB");
   return report;
 }
 

@@ -10,9 +10,13 @@ namespace {
 
 constexpr double kSeconds = 5;
 
-TEST(Scribbler, HonestEndEnduresIt) {
+class Ordeals : public testing::TestWithParam<Over> {};
+INSTANTIATE_TEST_SUITE_P(Over, Ordeals, testing::Values(Over::kShm, Over::kTcp),
+                         [](const auto& each) { return each.param == Over::kShm ? "Shm" : "Tcp"; });
+
+TEST_P(Ordeals, HonestEndEnduresThem) {
   const uint32_t seed = std::random_device{}();
-  OrdealReport report = endure(kSeconds, seed, [](const OrdealReport&) {});
+  OrdealReport report = endure(GetParam(), kSeconds, seed, [](const OrdealReport&) {});
   for (const std::string& failure : report.failures) ADD_FAILURE() << failure;
   EXPECT_GT(report.rounds, 0u);
   EXPECT_GT(report.bytes_put, 0u);

@@ -1,5 +1,6 @@
 #include "harness/mesh/lists.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <random>
@@ -8,15 +9,20 @@
 
 namespace meshes {
 
+const char* rdma_address() { return getenv("RC_RDMA_ADDRESS"); }
+
 Lists::Lists(const std::string& scheme, uint32_t members) {
   std::random_device random;
   std::string name = std::to_string(getpid()) + "-" + std::to_string(random());
+  // An RDMA device has no loopback address: everything else that has ports goes without.
+  bool rdma = scheme.rfind("rdma", 0) == 0;
+  std::string host = rdma && rdma_address() != nullptr ? rdma_address() : "127.0.0.1";
   for (uint32_t i = 0; i < members; ++i) {
     if (scheme == "shm") {
       uris_.push_back("shm:mesh-" + name + "-" + std::to_string(i));
     } else {
       held_.push_back(-1);
-      uris_.push_back("tcp://127.0.0.1:" + std::to_string(free_port(&held_.back())));
+      uris_.push_back(scheme + "://" + host + ":" + std::to_string(free_port(&held_.back())));
     }
   }
 }

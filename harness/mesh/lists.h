@@ -9,6 +9,9 @@
 
 namespace meshes {
 
+// Of an RDMA device, where the rdma lane runs us; else null.
+const char* rdma_address();
+
 // Free ports that stay ours until it is destroyed; over shm: names.
 class Lists {
  public:

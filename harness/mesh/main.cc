@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   app.add_option("--count", options.talk.count, "strings to each member, then end; default: without end");
   app.add_option("--interval", options.talk.interval_ms, "between two strings, in ms")->capture_default_str();
   app.add_flag("--self", options.talk.to_self, "send strings to oneself, too");
+  app.add_option("--seed", options.talk.seed, "of the strings; default: a random one");
   app.add_option("--slots", options.talk.slots, "of in_mr")->check(CLI::Range(1, 65536))->capture_default_str();
   app.add_option("--timeout", options.talk.timeout_ms, "for all members to come, in ms")->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -95,8 +95,9 @@ TEST_P(Meeting, TheFirstFreePlaceIsTaken) {
   Runner third(place(lists, -1));
   EXPECT_EQ(RC_E_NAME_IN_USE, third.opened());
   EXPECT_TRUE(says(third.reason(), "each of the 2 addresses")) << third.reason();
-  Runner second(place(lists, 1));
+  Runner second(place(lists, 1));  // two processes with one id
   EXPECT_EQ(RC_E_NAME_IN_USE, second.opened());
+  EXPECT_TRUE(says(second.reason(), lists.uri(1))) << second.reason();
 }
 
 TEST_P(Meeting, CloseWakesWhoWaits) {

@@ -93,6 +93,15 @@ bool Runner::wait_for_code(int32_t code) {
   return wait_until([&](const Event& e) { return e.code == code; }, 1);
 }
 
+std::string Runner::reason_of(int32_t code, uint32_t member) {
+  auto match = [&](const Event& e) { return e.code == code && e.what.member == member; };
+  if (!wait_until(match, 1)) return "";
+  for (const Event& e : events()) {
+    if (match(e)) return e.reason;
+  }
+  return "";
+}
+
 std::vector<Runner::Event> Runner::events() {
   std::lock_guard<std::mutex> lock(mutex_);
   return events_;

@@ -53,6 +53,8 @@ class Runner {
   // Waits until `count` events of that kind have come from that member; false: not within 20 s. kind 0: a code.
   bool wait_for(uint32_t kind, uint32_t member, size_t count = 1);
   bool wait_for_code(int32_t code);
+  // Waits for that code about that member; what was said then, empty if it did not come.
+  std::string reason_of(int32_t code, uint32_t member);
   std::vector<Event> events();
 
  private:

@@ -31,6 +31,44 @@ TEST_P(Strangers, AnotherMeshAtAnAddressIsNamed) {
   EXPECT_TRUE(there.events().empty());
 }
 
+// One member has a wrong list: at the addresses that it takes for those of 1 and 2 the other one answers.
+TEST_P(Strangers, AnotherMemberAtAnAddressIsNamed) {
+  Lists three(GetParam(), 3);
+  Runner first(place(three, 1)), second(place(three, 2));
+  Place wrong = place(three, 0);
+  wrong.hosts = "0 " + three.uri(0) + "\n1 " + three.uri(2) + "\n2 " + three.uri(1) + "\n";
+  {
+    Runner mistaken(wrong);
+    ASSERT_EQ(RC_OK, mistaken.opened()) << mistaken.reason();
+    for (uint32_t id : {1, 2}) {
+      std::string reason = mistaken.reason_of(RC_E_IDENTITY, id);
+      EXPECT_TRUE(says(reason, "at " + three.uri(3 - id) + " answers \"mesh:mesh:" + std::to_string(3 - id) +
+                                   "/3\", wanted is member " + std::to_string(id) + " of 3"))
+          << reason;
+    }
+    ASSERT_TRUE(first.wait_for(RC_MEMBER_CONNECTED, 2));
+    ASSERT_TRUE(second.wait_for(RC_MEMBER_ACCEPTED, 1));
+    expect_passes(channel_of(first, 2), channel_of(second, 1), 3);
+    EXPECT_EQ(1u, first.events().size());
+    EXPECT_EQ(1u, second.events().size());
+  }
+  Runner right(place(three, 0));
+  EXPECT_TRUE(right.wait_for(RC_MEMBER_CONNECTED, 1) && right.wait_for(RC_MEMBER_CONNECTED, 2));
+}
+
+// At the address where member 1 is thought to be, member 0 listens, who is to connect himself.
+TEST_P(Strangers, AMemberThatWaitsForNobodyIsNamed) {
+  Lists three(GetParam(), 3);
+  Runner there(place(three, 0));
+  Place wrong = place(three, 1);
+  wrong.hosts = "0 " + three.uri(2) + "\n1 " + three.uri(1) + "\n2 " + three.uri(0) + "\n";
+  Runner mistaken(wrong);
+  ASSERT_EQ(RC_OK, mistaken.opened()) << mistaken.reason();
+  std::string reason = mistaken.reason_of(RC_E_IDENTITY, 2);
+  EXPECT_TRUE(says(reason, "member 2 at " + three.uri(0))) << reason;
+  EXPECT_TRUE(says(reason, "here is member 0: member 1 waits until it is connected to")) << reason;
+}
+
 // An ordinary listener answers: it has no judge, so that the one that connects must notice.
 TEST_P(Strangers, AnOrdinaryListenerAtAnAddressIsNamed) {
   rc_ctx ctx;

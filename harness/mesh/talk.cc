@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -63,7 +62,7 @@ class Member {
     state_.size = sizeof state_;
     must(rc_mesh_info(mesh_, &state_), "rc_mesh_info");
     peers_.resize(state_.members);
-    random_.seed(std::random_device()());
+    random_.seed(what.seed != 0 ? what.seed : std::random_device()());
     say("Host " + std::to_string(state_.id) + ": listening at " + state_.uri);
     must(rc_mesh_channel(mesh_, state_.id, &peers_[state_.id].channel), "rc_mesh_channel");
     peers_[state_.id].there = true;
@@ -156,10 +155,9 @@ class Member {
   void send_to_all() {
     for (Peer& p : peers_) {
       if (!p.there || !takes_part(p) || p.sent >= what_.count) continue;
-      char letters[kLetters];
-      for (char& c : letters) c = static_cast<char>('a' + random_() % 26);
+      std::string letters = random_letters(random_);
       // A member that has gone is told by the mesh; one that does not read must not hold up the others.
-      if (rc_send(p.channel, letters, sizeof letters, nullptr, 0, nullptr) == RC_OK) ++p.sent;
+      if (rc_send(p.channel, letters.data(), letters.size(), nullptr, 0, nullptr) == RC_OK) ++p.sent;
     }
   }
 
@@ -194,6 +192,12 @@ class Member {
 };
 
 }  // namespace
+
+std::string random_letters(std::mt19937& random) {
+  std::string letters(kLetters, ' ');
+  for (char& c : letters) c = static_cast<char>('a' + random() % 26);
+  return letters;
+}
 
 int talk(const Members& members, const Talk& what) {
   Member member(members, what);

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include <random>
+
 #include "capi/rc.h"
 #include "harness/mesh/members.h"
 
@@ -20,7 +22,11 @@ struct Talk {
   std::string name = "mesh";
   std::string token;     // empty: none
   bool to_self = false;  // strings to oneself, too
+  uint32_t seed = 0;     // of the strings; 0: a random one
 };
+
+// The next of a member's strings; it sends them to all others in turn, those with lower ids first.
+std::string random_letters(std::mt19937& random);
 
 // Returns the exit status. Throws std::runtime_error if there is no mesh.
 int talk(const Members& members, const Talk& what);

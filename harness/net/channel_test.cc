@@ -1,6 +1,7 @@
 // tcp channels over a network that fails.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,6 +186,24 @@ TEST_P(Cuts, AreNoticedAtBothEnds) {
       EXPECT_LE(took_ms, 2 * kTimeoutMs + kMarginMs) << "host " << host << ", channel " << i;
     }
   }
+}
+
+// No route at all leads there; and a route, but nobody answers: the wire swallows what is sent.
+TEST_F(Channels, AHostThatCannotBeReachedIsNamed) {
+  std::thread client([&] {
+    wire->enter(0);
+    rc_channel none;
+    EXPECT_EQ(RC_E_UNREACHABLE, rc_connect(contexts[0], "tcp://192.0.2.1:7000", nullptr, 300 * kMs, &none))
+        << rc_reason();
+    EXPECT_NE(nullptr, strstr(rc_reason(), "192.0.2.1:7000")) << rc_reason();
+    std::string uri = "tcp://" + Wire::address(1) + ":7000";
+    EXPECT_EQ(RC_E_NO_LISTENER, rc_connect(contexts[0], uri.c_str(), nullptr, 300 * kMs, &none)) << rc_reason();
+    EXPECT_NE(nullptr, strstr(rc_reason(), uri.c_str())) << rc_reason();
+    wire->cut(1, true, true);
+    EXPECT_EQ(RC_E_TIMEOUT, rc_connect(contexts[0], uri.c_str(), nullptr, 300 * kMs, &none)) << rc_reason();
+    EXPECT_NE(nullptr, strstr(rc_reason(), uri.c_str())) << rc_reason();
+  });
+  client.join();
 }
 
 // The kernel asks a peer that does not read ever more rarely whether it has room, unless it is told not to.
