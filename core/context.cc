@@ -473,6 +473,7 @@ Code Context::free_region(uint64_t id) noexcept {
   Code code = regions_.free(id);
   if (code != kInUse || ops_ == nullptr) return code;
   for (uint32_t i = 0; i < limits_.channels_max; ++i) {
+    ops_[i].forget_local(id);
     if (channels_[i].id() == Channel::kNobody) continue;
     Code over = channels_[i].over();
     if (over == kOk) {

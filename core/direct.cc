@@ -7,8 +7,9 @@
 namespace rc {
 namespace {
 
-// So much is copied under the lock at once.
-constexpr uint64_t kPieceBytes = uint64_t{256} << 10;
+// So much is copied under the lock at once. Less than a ring's worth; smaller ones cost memcpy its way of large copies
+// (1 MiB in pieces of 256 KiB: half the bandwidth).
+constexpr uint64_t kPieceBytes = uint64_t{4} << 20;
 
 // The other end may look at the bytes at any time: what was written before is there before they are, and a word is
 // written or read as one.
@@ -69,37 +70,67 @@ Code Ops::run_direct(const Operation& op, const Remote& remote, uint8_t* local, 
   }
 }
 
+Code Ops::find_local(const Operation& op, uint32_t access, uint8_t** at) noexcept {
+  const Local& l = local_;
+  if (op.region != l.id || op.bytes > l.bytes || op.region_offset > l.bytes - op.bytes || (access & ~l.access) != 0) {
+    drop_local();
+    Regions::Piece piece = {};
+    Regions::Info info = {};
+    Code code = regions_->hold(Hold::kKept, op.region, op.region_offset, op.bytes, access, &piece);
+    if (code == kOk) code = regions_->info(op.region, &info);
+    if (code != kOk) return code;
+    local_ = {op.region, static_cast<uint8_t*>(info.address), info.bytes, info.access, piece.slot};
+  }
+  *at = local_.at + op.region_offset;
+  return kOk;
+}
+
+void Ops::drop_local() noexcept {
+  if (local_.id != 0) regions_->let_go(Hold::kKept, local_.slot);
+  local_ = {};
+}
+
+void Ops::forget_local(uint64_t region) noexcept {
+  Locked locked(this);
+  if (local_.id == region) drop_local();
+}
+
 // No request of this channel is under way, so nothing that was posted before is overtaken.
 Code Ops::post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept {
   Regions::Piece piece = {kNone, nullptr, 0};
   if (op.type != kOpSwap && op.type != kOpAdd) {
     uint32_t access = op.type == kOpRead ? kWrite : kRead;
-    Code code = regions_->hold(Hold::kRequest, op.region, op.region_offset, op.bytes, access, &piece);
+    Code code = op.bytes <= kPieceBytes
+                    ? find_local(op, access, &piece.at)
+                    : regions_->hold(Hold::kRequest, op.region, op.region_offset, op.bytes, access, &piece);
     if (code != kOk) return code;
   }
-  OpFrame frame = {};
-  frame.type = kOpImm;
-  frame.word = op.imm;
-  frame.key = remote.lease.key;
-  frame.offset = op.remote_offset;
-  frame.value = op.bytes;
   uint64_t value = 0;
   Code result = run_direct(op, remote, piece.at, &value);
   if (piece.slot != kNone) regions_->let_go(Hold::kRequest, piece.slot);
-  if (op.type == kOpWriteImm && result == kOk) {  // the bytes are there, the immediate is to follow
-    Request* telling = nullptr;
-    result = start(frame, detached, &telling);
-    if (result != kOk || telling == nullptr) return result;
-    *request = telling->id;
-    serve_locked();  // what fails here ends the channel, and the request with it
-    return kOk;
-  }
+  if (op.type == kOpWriteImm && result == kOk) return tell_imm(op, remote.lease.key, detached, request);
   if (detached) return kOk;
-  Request& done = new_request(frame, false);
+  Request& done = new_request({}, false);
   done.state = Request::kDone;
   done.result = result;
   done.value = value;
   *request = done.id;
+  return kOk;
+}
+
+// The bytes are there, the immediate is to follow.
+Code Ops::tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept {
+  OpFrame frame = {};
+  frame.type = kOpImm;
+  frame.word = op.imm;
+  frame.key = key;
+  frame.offset = op.remote_offset;
+  frame.value = op.bytes;
+  Request* r = nullptr;
+  Code code = start(frame, detached, &r);
+  if (code != kOk || r == nullptr) return code;
+  *request = r->id;
+  serve_locked();  // what fails here ends the channel, and the request with it
   return kOk;
 }
 

@@ -86,6 +86,7 @@ Code Ops::close() noexcept {
     grants_[i].state = Grant::kFree;
   }
   for (uint32_t i = 0; i < kRemotesMax; ++i) drop_remote(remotes_[i]);
+  drop_local();
   return code;
 }
 

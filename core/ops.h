@@ -126,6 +126,8 @@ class Ops {
   // --- direct grants (direct.cc) ---
   // The channel is over: takes that region back. Any thread.
   Code end_direct(uint64_t region) noexcept;
+  // The region is to be freed. Any thread.
+  void forget_local(uint64_t region) noexcept;
 
  private:
   class Locked;
@@ -171,6 +173,14 @@ class Ops {
     bool queued;  // its number is in announced_
     Lease lease;
     uint8_t* at;  // null: not within reach
+  };
+  // The region that direct operations had their bytes in last: looked up once, not for each of them.
+  struct Local {
+    uint64_t id;  // 0: none
+    uint8_t* at;
+    uint64_t bytes;
+    uint32_t access;
+    uint32_t slot;
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16 };
@@ -219,9 +229,13 @@ class Ops {
 
   // direct.cc.
   bool goes_direct(const Remote& remote) const noexcept { return remote.at != nullptr && in_flight_ == 0; }
-  // Done at once, with the lock given up in between. local: held.
+  // Where the local bytes of an operation are.
+  Code find_local(const Operation& op, uint32_t access, uint8_t** at) noexcept;
+  void drop_local() noexcept;
+  // Done at once, with the lock given up between pieces. local: held if there are several.
   Code run_direct(const Operation& op, const Remote& remote, uint8_t* local, uint64_t* value) noexcept;
   Code post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept;
+  Code tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept;
   Code share(Grant& grant) noexcept;
   Code reach(Remote& remote) noexcept;
   void leave(Remote& remote) noexcept;
@@ -263,6 +277,7 @@ class Ops {
   Answer* answers_ = nullptr;
   Grant* grants_ = nullptr;
   Remote* remotes_ = nullptr;
+  Local local_ = {};
   SlotQueue free_requests_, free_grants_, free_tokens_;
   SlotQueue to_send_;    // items
   SlotQueue due_;        // answers ready to be sent

@@ -89,8 +89,12 @@ Code Regions::enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t acc
     return fail(kPool, "the region pool is full: all %u are in use; free some or raise rc_config.mrs_max",
                 slots_.size());
   *id = Id::make_region(context_, slot, serial);
-  regions_[slot] = {*id, base, bytes, access, 0, 0, kNone, registered, false, {}};
+  regions_[slot] = {*id, base, bytes, access, 0, 0, 0, kNone, registered, false, {}};
   return kOk;
+}
+
+uint32_t* Regions::count_of(Hold why, Region* region) noexcept {
+  return why == Hold::kRequest ? &region->requests : why == Hold::kKept ? &region->kept : &region->grants;
 }
 
 uint32_t* Regions::find_gap(uint64_t bytes, uint8_t** at) noexcept {
@@ -146,7 +150,7 @@ Code Regions::free(uint64_t id) noexcept {
   Region* region = nullptr;
   Code code = find(id, &region);
   if (code != kOk || region == nullptr) return code;
-  if (region->requests != 0 || region->grants != 0) {
+  if (region->requests != 0 || region->grants != 0 || region->kept != 0) {
     return fail(kInUse, "the region is in use: %u requests in flight, %u grants; wait for those, revoke these",
                 region->requests, region->grants);
   }
@@ -188,14 +192,14 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
   } else if (why == Hold::kGrant && (r->direct || r->share.by != nullptr)) {
     return fail_plain(kInUse, "the region is granted directly, and to one peer only: revoke that first");
   }
-  (why == Hold::kRequest ? r->requests : r->grants) += 1;
+  *count_of(why, r) += 1;
   *piece = {Id::slot(id), r->base + offset, id};
   return kOk;
 }
 
 void Regions::let_go(Hold why, uint32_t slot) noexcept {
   Locked locked(this);
-  (why == Hold::kRequest ? regions_[slot].requests : regions_[slot].grants) -= 1;
+  *count_of(why, &regions_[slot]) -= 1;
   if (why == Hold::kShare) regions_[slot].direct = false;
 }
 

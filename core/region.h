@@ -18,7 +18,8 @@ inline constexpr uint64_t kRegionPage = 4096;
 
 // Why a region must stay: an operation moves its bytes, or the peer of a channel may.
 // kShare: the peer does by itself; alone, because the pages are exchanged when that begins and ends.
-enum class Hold { kRequest, kGrant, kShare };
+// kKept: nobody now, but a channel has looked it up, and gives that up when it is asked (Ops::forget_local).
+enum class Hold { kRequest, kGrant, kShare, kKept };
 
 class Regions {
  public:
@@ -68,6 +69,7 @@ class Regions {
     uint32_t access;
     uint32_t requests;
     uint32_t grants;
+    uint32_t kept;
     uint32_t next;  // pool regions, in the order of their addresses
     bool registered;
     bool direct;  // granted directly, and nothing beside that
@@ -77,6 +79,7 @@ class Regions {
 
   Code enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t access, bool registered, uint64_t* id) noexcept;
   Code find(uint64_t id, Region** region) noexcept;
+  static uint32_t* count_of(Hold why, Region* region) noexcept;
   // Whether that slice of it may be granted directly.
   Code check_direct(const Region& region, uint64_t offset, uint64_t bytes) const noexcept;
   // The link behind which a pool region of so many bytes fits, and where; null: nowhere.

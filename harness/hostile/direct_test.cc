@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <thread>
@@ -36,7 +37,7 @@ class DirectGrants : public testing::Test {
     rc_config config = {};
     config.size = sizeof config;
     config.ring_bytes = 4096;
-    config.mr_bytes = 1 << 20;
+    config.mr_bytes = 32 << 20;
     config.op_ring_bytes = kOpRing;
     ASSERT_EQ(RC_OK, rc_open(&config, &honest_ctx_)) << rc_reason();
     ASSERT_EQ(RC_OK, rc_open(&config, &peer_ctx_)) << rc_reason();
@@ -421,6 +422,72 @@ TEST_F(DirectGrants, WithoutADescriptorItIsTakenLater) {
   EXPECT_EQ(RC_OK, rc_write(mine_, 0, remote, 0, 8, &request));
   EXPECT_EQ(RC_OK, rc_request_test(request, nullptr));
   EXPECT_EQ(kUntouched, bytes_of(theirs)[7]);
+}
+
+// In pieces, between which the lock is free: all of it, and nothing that is revoked meanwhile.
+TEST_F(DirectGrants, LargerThanAPiece) {
+  constexpr uint64_t kLarge = (9 << 20) + 5;
+  rc_mr theirs{0}, local{0};
+  rc_grant grant{0};
+  rc_remote remote{0};
+  rc_request request{0};
+  ASSERT_EQ(RC_OK, rc_mr_alloc(peer_ctx_, kLarge, 0, &theirs));
+  ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, kLarge, 0, &local));
+  ASSERT_EQ(RC_OK, rc_mr_grant(peer_, theirs, 0, kLarge, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant)) << rc_reason();
+  ASSERT_EQ(RC_OK, rc_remote_get(honest_, kPatience, &remote)) << rc_reason();
+  uint8_t* at = bytes_of(local);
+  for (uint64_t i = 0; i < kLarge; ++i) at[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  ASSERT_EQ(RC_OK, rc_write(local, 0, remote, 0, kLarge, &request));
+  ASSERT_EQ(RC_OK, rc_request_test(request, nullptr));
+  EXPECT_EQ(0, memcmp(at, bytes_of(theirs), kLarge));
+  memset(at, 0, kLarge);
+  ASSERT_EQ(RC_OK, rc_read(local, 0, remote, 0, kLarge, &request));
+  ASSERT_EQ(RC_OK, rc_request_test(request, nullptr));
+  EXPECT_EQ(0, memcmp(at, bytes_of(theirs), kLarge));
+  // A thread of the honest end's get side that learns of the revoke in the middle of a write.
+  std::atomic<bool> done{false};
+  std::thread serving([&] {
+    while (!done) rc_progress(honest_);
+  });
+  std::thread revoking([&] { EXPECT_EQ(RC_OK, rc_grant_revoke(grant)) << rc_reason(); });
+  int32_t code = RC_OK;
+  while (code == RC_OK) {
+    code = rc_write(local, 0, remote, 0, kLarge, &request);
+    if (code == RC_OK) code = rc_request_test(request, nullptr);
+  }
+  revoking.join();
+  EXPECT_EQ(RC_E_REVOKED, code) << rc_reason();
+  done = true;
+  serving.join();
+  memset(bytes_of(theirs), kUntouched, kLarge);
+  EXPECT_EQ(RC_E_REVOKED, rc_write(local, 0, remote, 0, kLarge, nullptr));
+  EXPECT_EQ(kUntouched, bytes_of(theirs)[kLarge - 1]);
+  EXPECT_EQ(RC_OK, rc_mr_free(local)) << rc_reason();
+}
+
+// The region that was written from last is freed like any other.
+TEST_F(DirectGrants, WhatWasLookedUpIsNotInUse) {
+  rc_mr theirs{0}, local{0};
+  rc_grant grant{0};
+  rc_remote remote{0};
+  ASSERT_EQ(RC_OK, rc_mr_alloc(peer_ctx_, kBytes, 0, &theirs));
+  ASSERT_EQ(RC_OK, rc_mr_grant(peer_, theirs, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant)) << rc_reason();
+  ASSERT_EQ(RC_OK, rc_remote_get(honest_, kPatience, &remote)) << rc_reason();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, kBytes, 0, &local));
+    ASSERT_EQ(RC_OK, rc_write(local, 0, remote, 0, 8, nullptr));
+    ASSERT_EQ(RC_OK, rc_write(i % 2 == 0 ? local : mine_, 0, remote, 0, 8, nullptr));
+    ASSERT_EQ(RC_OK, rc_mr_free(local)) << rc_reason();
+    ASSERT_EQ(RC_E_HANDLE, rc_write(local, 0, remote, 0, 8, nullptr));
+  }
+  static uint8_t readable[64];
+  rc_mr registered{0};
+  ASSERT_EQ(RC_OK, rc_mr_reg(honest_ctx_, readable, sizeof readable, RC_MR_READ, &registered));
+  EXPECT_EQ(RC_OK, rc_write(registered, 0, remote, 0, 64, nullptr));
+  EXPECT_EQ(RC_E_RIGHTS, rc_read(registered, 0, remote, 0, 64, nullptr));
+  EXPECT_EQ(RC_E_RANGE, rc_write(registered, 1, remote, 0, 64, nullptr));
+  EXPECT_EQ(RC_OK, rc_write(registered, 0, remote, 0, 64, nullptr));
+  EXPECT_EQ(RC_OK, rc_mr_free(registered)) << rc_reason();
 }
 
 }  // namespace
