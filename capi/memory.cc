@@ -12,7 +12,7 @@
 namespace rc {
 namespace {
 
-static_assert(kRead == RC_MR_READ && kWrite == RC_MR_WRITE && kAtomic == RC_MR_ATOMIC);
+static_assert(kRead == RC_MR_READ && kWrite == RC_MR_WRITE && kAtomic == RC_MR_ATOMIC && kDirect == RC_MR_DIRECT);
 static_assert(kRights == RC_E_RIGHTS && kLimit == RC_E_LIMIT && kRevoked == RC_E_REVOKED && kFault == RC_E_FAULT);
 static_assert(kLeaseDefaultNs == RC_LEASE_DEFAULT && kLeaseMaxNs == RC_LEASE_MAX);
 
@@ -42,8 +42,16 @@ Code check_lease(int64_t* lease_ns) noexcept {
 }
 
 int64_t left_of(const Lease& lease) noexcept {
+  if (lease.expires_ns == kNeverNs) return RC_LEASE_NONE;
   int64_t now = now_ns();
   return lease.expires_ns > now ? lease.expires_ns - now : 0;
+}
+
+// Its end exchanges pages under the owner's address, so it must not come while the owner is not looking.
+Code check_direct(bool announced, int64_t lease_ns) noexcept {
+  if (!announced) return fail_plain(kInvalid, "RC_MR_DIRECT and RC_MR_BY_TOKEN: no token leads to mapped memory");
+  if (lease_ns == RC_LEASE_NONE) return kOk;
+  return fail_plain(kInvalid, "a direct grant has no lease: lease_ns is RC_LEASE_NONE, and rc_grant_revoke ends it");
 }
 
 Code write_lease(const Lease& lease, rc_lease* answer) noexcept {
@@ -107,11 +115,12 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
                     rc_grant* grant) {
   if (grant == nullptr) return null_argument("grant");
   grant->id = 0;
-  Code code = check_access("rights", rights & ~RC_MR_BY_TOKEN);
-  if (code == kOk) code = check_lease(&lease_ns);
+  bool direct = (rights & RC_MR_DIRECT) != 0, announced = (rights & RC_MR_BY_TOKEN) == 0;
+  Code code = check_access("rights", rights & ~(RC_MR_BY_TOKEN | RC_MR_DIRECT));
+  if (code == kOk) code = direct ? check_direct(announced, lease_ns) : check_lease(&lease_ns);
   if (code != kOk) return code;
   return on_side(channel.id, kPutSide, [&](Channel& c) noexcept {
-    return c.grant(mr.id, offset, bytes, rights & kAllRights, lease_ns, (rights & RC_MR_BY_TOKEN) == 0, &grant->id);
+    return c.grant(mr.id, offset, bytes, rights & (kAllRights | kDirect), lease_ns, announced, &grant->id);
   });
 }
 
@@ -133,7 +142,8 @@ int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]) {
   return on_part(grant.id, "grant", kPutSide, [&](Channel& c) noexcept {
     Lease lease = {};
     Code code = c.ops()->grant_lease(grant.id, &lease);
-    Token full = {kTokenMagic, lease.key, lease.bytes, left_of(lease), lease.rights, {}};
+    int64_t left_ns = left_of(lease) == RC_LEASE_NONE ? kLeaseMaxNs : left_of(lease);
+    Token full = {kTokenMagic, lease.key, lease.bytes, left_ns, lease.rights & kAllRights, {}};
     if (code == kOk) memcpy(token, &full, sizeof full);
     return code;
   });

@@ -64,12 +64,14 @@
  * signals.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
- * rings of shm channels are memory files made at connect. No call after that allocates, except that libc does when it
- * looks up a host's name (a look-up that knows no deadline) or, for a list of transports and for a mesh without
- * RC_MESH_ID, this machine's addresses; and rdma-core when an rdma connection is made.
+ * rings of shm channels are memory files made at connect, direct grants when they are given. No call after that
+ * allocates, except that libc does when it looks up a host's name (a look-up that knows no deadline) or, for a list of
+ * transports and for a mesh without RC_MESH_ID, this machine's addresses; and rdma-core when an rdma connection is
+ * made.
  *
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
- * crash, hang past a deadline or read or write anything but its own two memory files. Over tcp the same holds of what
+ * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
+ * directly while it is. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
  * token travels in the clear, too. A name shm:NAME, also that of a list, belongs to the process that takes it first,
  * whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before it trusts it.
@@ -111,7 +113,7 @@ extern "C" {
 #define RC_E_HOSTS (-113)       /* the host list of a mesh is wrong; the reason names the line */
 #define RC_E_RIGHTS (-114)      /* the region or the grant does not allow that kind of access */
 #define RC_E_RANGE (-115)       /* not within the region or the grant, or no bytes at all */
-#define RC_E_ALIGNMENT (-116)   /* an atomic's word is not at a multiple of 8 */
+#define RC_E_ALIGNMENT (-116)   /* an atomic's word is not at a multiple of 8; a direct grant is not of whole pages */
 #define RC_E_EXPIRED (-117)     /* the grant's lease is over */
 #define RC_E_REVOKED (-118)     /* the grant was revoked, or never given */
 #define RC_E_IN_USE (-119)      /* operations in flight or grants keep the region */
@@ -340,10 +342,12 @@ typedef struct rc_mesh_state {
 /* Flags of rc_mr_alloc and rc_mr_grant. */
 #define RC_MR_UNINITIALISED 8u /* rc_mr_alloc: do not zero it */
 #define RC_MR_BY_TOKEN 16u     /* rc_mr_grant: do not announce it, the peer gets a token */
+#define RC_MR_DIRECT 32u       /* rc_mr_grant: the peer's processor reaches the memory by itself; see "DIRECT" */
 
 #define RC_TOKEN_BYTES 64
 #define RC_LEASE_DEFAULT INT64_C(60000000000) /* 60 s */
 #define RC_LEASE_MAX INT64_C(86400000000000)  /* 24 h */
+#define RC_LEASE_NONE INT64_C(-1)             /* of a direct grant: until it is revoked */
 
 /* What is known of a region. */
 typedef struct rc_region {
@@ -360,9 +364,9 @@ typedef struct rc_region {
 /* What is known of granted memory, at either end. */
 typedef struct rc_lease {
   uint32_t size;   /* in: sizeof(rc_lease) */
-  uint32_t rights; /* RC_MR_* */
+  uint32_t rights; /* RC_MR_*, with RC_MR_DIRECT of a direct grant */
   uint64_t bytes;
-  int64_t left_ns; /* until it expires, on this end's clock; 0: it has expired */
+  int64_t left_ns; /* until it expires, on this end's clock; 0: it has expired; RC_LEASE_NONE: it does not */
 } rc_lease;
 
 /* ------------------------------------------------------------------------------------------------- Library */
@@ -516,8 +520,10 @@ uint64_t rc_attach_overhead(void);
 /* Closes a channel: published bytes can still be got by the peer, which then gets RC_E_CLOSED. Staged bytes
  * (rc_put_more) are published first. Over tcp and rdma it waits up to a second until the peer's machine has them; a
  * peer that does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD. Parameters: channel - the
- * handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED. Blocks: until calls of other threads on
- * this channel have been woken and have left (they return RC_E_CLOSING). Threads: any. Order: none. Since: 0.1. */
+ * handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (it is
+ * closed, but a direct grant could not be taken back: rc_mr_free of that region tries again). Blocks: until calls of
+ * other threads on this channel have been woken and have left (they return RC_E_CLOSING). Threads: any. Order: none.
+ * Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
 
 /* ------------------------------------------------------------------------------------------------- Endpoints */
@@ -752,8 +758,8 @@ int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint
  * region or a slice of it may be granted to the peer of a channel, with rights and a lease; the peer then writes and
  * reads it without a call on this side that names the bytes.
  *
- * CARRIED. Today every operation travels through the channel and is done by the owner's library when the owner calls
- * it: by any call that waits or looks on that channel (rc_get, rc_try_get that finds nothing new, rc_put that waits,
+ * CARRIED. An operation travels through the channel and is done by the owner's library when the owner calls it: by any
+ * call that waits or looks on that channel (rc_get, rc_try_get that finds nothing new, rc_put that waits,
  * rc_request_wait, rc_request_test, rc_ready ...), by rc_progress, and, but for rdma that polls, by rc_progress_all and
  * the progress thread. Two ends that both only wait serve each other.
  *
@@ -762,7 +768,20 @@ int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint
  * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
  *
  * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
- * the owner checks every one of them against its own table, by a capability of 128 random bits. */
+ * the owner checks every one of them against its own table, by a capability of 128 random bits.
+ *
+ * DIRECT. A grant with RC_MR_DIRECT, over shm only, lets the peer's processor reach the memory by itself: its rc_write,
+ * rc_read, rc_compare_swap and rc_fetch_add are loads and stores, done when the call returns, without a system call and
+ * without the owner; rc_request_test of such a request never waits. It goes carried, in order, while another request of
+ * the channel is in flight; the value of rc_write_imm always does. For that the pages of the slice become shared ones
+ * while the grant lasts, so the slice is whole pages (or goes up to the region's end), the region is one of
+ * rc_mr_alloc in a context with its own memory (no rc_config.memory), and nothing else uses it: no request, no other
+ * grant. Rights are RC_MR_READ, or all three. It has no lease (RC_LEASE_NONE): it ends by rc_grant_revoke,
+ * rc_mr_take_back, rc_channel_close and rc_close, and, if the channel is over, rc_mr_free. There the bytes move to
+ * pages of this process alone, under the same address; what the peer still maps are the old ones, which is why an
+ * operation of the peer in that moment may end with RC_OK and not be seen. While rc_mr_grant or one of these calls
+ * runs, no thread of the owner may store into the slice: such a store may be lost. When the peer dies or gives the
+ * grant up, it ends only so. A child made by fork meanwhile shares the pages. */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
  * Parameters: ctx; bytes - 1..mr_bytes, rounded up to whole pages of 4,096 inside; flags - 0 or RC_MR_UNINITIALISED; mr
@@ -781,7 +800,8 @@ int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc
 
 /* Frees a region, or ends a registration.
  * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
- * nothing was changed). Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
+ * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY (a direct grant of a channel that is over, as rc_grant_revoke).
+ * Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
  * Blocks: no. Threads: any. Order: after its last use. Since: 0.2. */
 int32_t rc_mr_free(rc_mr mr);
 
@@ -792,18 +812,24 @@ int32_t rc_mr_info(rc_mr mr, rc_region* region);
 
 /* Grants the peer of a channel access to a slice of a region and announces it: the peer gets it by rc_remote_get.
  * Parameters: channel; mr - of the channel's context; offset, bytes - the slice; rights - RC_MR_*, at most the region's
- * access; with RC_MR_BY_TOKEN nothing is announced; lease_ns - nanoseconds, 0: RC_LEASE_DEFAULT, at most RC_LEASE_MAX;
- * grant - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights); RC_E_RANGE; RC_E_RIGHTS;
- * RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel); RC_E_UNSUPPORTED (the channel has no
- * operations); RC_E_SYSTEM (no random bits); RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no.
- * Threads: put side. Order: the peer gets grants in order. Since: 0.2. */
+ * access; with RC_MR_BY_TOKEN nothing is announced, with RC_MR_DIRECT see above; lease_ns - nanoseconds, 0:
+ * RC_LEASE_DEFAULT, at most RC_LEASE_MAX; of a direct grant RC_LEASE_NONE; grant - out. Returns: RC_OK; RC_E_HANDLE;
+ * RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease of a direct grant); RC_E_RANGE; RC_E_RIGHTS (also: a direct one
+ * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
+ * taken the direct ones before); RC_E_IN_USE (a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole
+ * pages); RC_E_UNSUPPORTED (the channel has no operations; direct: not this memory, or not over this backend);
+ * RC_E_SYSTEM (no random bits); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS (direct); RC_E_CLOSED;
+ * RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put side. Order:
+ * the peer gets grants in order. Since: 0.2. */
 int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns,
                     rc_grant* grant);
 
 /* Ends a grant: when it returns, the peer cannot touch the memory any more.
  * Parameters: grant - the handle is an error from now on. Returns: RC_OK (also if the lease is over or the channel has
- * ended); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (the peer has given it back: rc_mr_take_back). Blocks: no.
- * Threads: put side. Order: operations of the peer that have not been done yet fail with RC_E_REVOKED. Since: 0.2. */
+ * ended); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (the peer has given it back: rc_mr_take_back);
+ * RC_E_NO_SPACE, RC_E_NO_MEMORY (direct: there is no memory to move to, the grant stays). Blocks: no; direct: while the
+ * slice is copied. Threads: put side. Order: operations of the peer that have not been done yet fail with RC_E_REVOKED.
+ * Since: 0.2. */
 int32_t rc_grant_revoke(rc_grant grant);
 
 /* Tells what a grant is worth still.
@@ -818,13 +844,16 @@ int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]);
 
 /* Takes the next region that the peer has given back: one that it was granted, or had asked for, which is this end's
  * from now on and to be freed. Parameters: channel; timeout_ns; mr - out. Returns: RC_OK; RC_E_WOULD_BLOCK;
- * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_UNSUPPORTED; RC_E_CLOSED, RC_E_PEER_DEAD (none is left); else as rc_get. Blocks:
- * until one comes. Threads: get side. Order: as given back; what the peer wrote before is in it. Since: 0.2. */
+ * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_UNSUPPORTED; RC_E_CLOSED, RC_E_PEER_DEAD (none is left); RC_E_NO_SPACE,
+ * RC_E_NO_MEMORY (as rc_grant_revoke; it is still there to be taken); else as rc_get. Blocks: until one comes. Threads:
+ * get side. Order: as given back; what the peer wrote before is in it. Since: 0.2. */
 int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.
- * Parameters: channel; timeout_ns; remote - out. Returns: as rc_mr_take_back. Blocks: until one comes. Threads: get
- * side. Order: as granted; one that is revoked before it is taken is skipped. Since: 0.2. */
+ * Parameters: channel; timeout_ns; remote - out. Returns: as rc_mr_take_back; RC_E_NO_DESCRIPTORS, RC_E_NO_MEMORY,
+ * RC_E_SYSTEM (a direct grant cannot be mapped now: repeat the call); RC_E_CORRUPT (also: the peer's direct grant is
+ * not what it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is revoked before it is
+ * taken is skipped. Since: 0.2. */
 int32_t rc_remote_get(rc_channel channel, int64_t timeout_ns, rc_remote* remote);
 
 /* Takes a piece of memory by its token. A forged token is noticed by the owner, when it is used.

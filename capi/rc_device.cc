@@ -43,7 +43,7 @@ int32_t rc_device_info(uint32_t index, rc_device* device) {
   Code code = fail_plain(kNoDevice, "this build has no backend that uses devices");
   for (const Backend* const* b = g_backends; *b != nullptr; ++b) {
     Device d;
-    if ((*b)->extras == &kNoExtras || (code = (*b)->extras->device(index, &d)) != kOk) continue;
+    if ((*b)->extras->device == no_device || (code = (*b)->extras->device(index, &d)) != kOk) continue;
     rc_device full = {};
     full.port = d.port;
     memcpy(full.name, d.name, sizeof full.name);

@@ -172,6 +172,25 @@ struct Pursuit {
 // For a backend whose attempts do not go on: its connect, and nothing that could be abandoned.
 Code connect_at_once(Context&, const Uri&, const ChannelParams&, Deadline, Pursuit*, Link*) noexcept;
 void abandon_nothing(Pursuit*) noexcept;
+
+struct Extras;
+// Memory of this end that the peer reaches by itself.
+struct Share {
+  const Extras* by = nullptr;  // null: nobody does
+  uint8_t* at = nullptr;
+  uint64_t bytes = 0;
+  void* spare = nullptr;  // the backend's own
+};
+// For a backend without figures, devices or endpoints, and whose peers reach nothing by themselves.
+uint32_t no_figures(Link*, Figure*, uint32_t most) noexcept;
+Code no_device(uint32_t i, Device*) noexcept;
+Code no_endpoint(Context&, ListenPoint*, void* blob, size_t* bytes) noexcept;
+Code no_connection(Context&, ListenPoint*, const void* blob, size_t bytes, Deadline, Link*) noexcept;
+Code no_share(Link*, uint64_t key_id, uint32_t rights, Share*) noexcept;
+Code no_unshare(Share*) noexcept;
+Code no_reach(Link*, uint64_t key_id, uint64_t bytes, uint32_t rights, uint8_t** at) noexcept;
+void no_unreach(uint8_t* at, uint64_t bytes) noexcept;
+
 // What few backends have; kNoExtras has an answer to each.
 struct Extras {
   // Fills in at most `most` figures and says how many. Called by the get side.
@@ -183,6 +202,17 @@ struct Extras {
   Code (*open_endpoint)(Context&, ListenPoint*, void* blob, size_t* bytes) noexcept;
   // The peer's description has come: like connect.
   Code (*connect_endpoint)(Context&, ListenPoint*, const void* blob, size_t bytes, Deadline, Link*) noexcept;
+
+  // Direct grants. By the put side, without locks: lets the peer reach share->bytes at share->at, whole pages of this
+  // process's own, under that key. On failure nothing has changed.
+  Code (*share)(Link*, uint64_t key_id, uint32_t rights, Share*) noexcept;
+  // Takes it back, whether or not the link is still there: when it has returned kOk nothing that the peer does reaches
+  // the memory, whose bytes are what they were. Else nothing has changed.
+  Code (*unshare)(Share*) noexcept;
+  // By the get side, under a lock: where the memory is that the peer has shared under that key. kCorrupt: there is
+  // none, or it is not as it should be. Else nothing has changed, and it may be tried again.
+  Code (*reach)(Link*, uint64_t key_id, uint64_t bytes, uint32_t rights, uint8_t** at) noexcept;
+  void (*unreach)(uint8_t* at, uint64_t bytes) noexcept;
 };
 extern const Extras kNoExtras;
 

@@ -89,7 +89,7 @@ bool Channel::publish_before_close() noexcept {
   }
 }
 
-void Channel::close() noexcept {
+Code Channel::close() noexcept {
   evict();
   RC_STEP("close: nobody inside");
   bool all = publish_before_close();
@@ -106,8 +106,9 @@ void Channel::close() noexcept {
   RC_STEP("close: told");
   close_readiness();
   if (driven_.load(std::memory_order_relaxed)) context_->stop_driving(drive_fd());
-  if (ops_ != nullptr) ops_->close();
+  Code code = ops_ != nullptr ? ops_->close() : kOk;
   link_->ops->close(*context_, link_);
+  return code;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- ends

@@ -41,8 +41,9 @@ class Channel {
   // kHandle: the channel is gone.
   Code shut(uint64_t id) noexcept;
   void reopen(uint64_t id) noexcept;
-  // Wakes whoever is inside, waits until they have left, tells the peer and gives the link back.
-  void close() noexcept;
+  // Wakes whoever is inside, waits until they have left, tells the peer and gives the link back. It is closed whatever
+  // it returns; see Ops::close.
+  Code close() noexcept;
   uint64_t id() const noexcept {
     uint64_t id;
     while (__builtin_expect((id = id_.load(std::memory_order_acquire)) == kShut, 0)) cpu_pause();

@@ -119,8 +119,9 @@ Code Channel::remote_return(uint64_t remote, int64_t timeout_ns) noexcept {
 
 Code Channel::remote_get(int64_t timeout_ns, uint64_t* remote) noexcept {
   if (ops_ == nullptr) return ops_gate();
-  return wait_for_ops(
+  Code code = wait_for_ops(
       kGetSide, [&]() noexcept { return ops_->next_remote(remote); }, timeout_ns);
+  return code == kCorrupt ? serve_ops() : code;  // which ends the channel
 }
 
 Code Channel::region_get(int64_t timeout_ns, uint64_t* region) noexcept {

@@ -186,7 +186,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   if (slot < kContextsMax) {
     Handles::Entry& e = Handles::table.entries[slot];
     *id = c->id_ = Id::make(Id::kContext, slot, 0, next_serial());
-    c->regions_.open(slot);
+    c->regions_.open(slot, mapping != nullptr);
     e.channels = c->channels_;
     e.channels_max.store(limits.channels_max, std::memory_order_release);
     e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles
@@ -218,6 +218,7 @@ Code Context::close() noexcept {
     uint64_t id = channels_[i].id();
     if (id != Channel::kNobody) close_channel(&channels_[i], id);
   }
+  regions_.close();
   Handles::Entry& e = Handles::table.entries[Id::context(id_)];
   e.channels_max.store(0, std::memory_order_release);
   e.context.store(nullptr, std::memory_order_release);
@@ -484,12 +485,15 @@ Code Context::free_region(uint64_t id) noexcept {
   Code code = regions_.free(id);
   if (code != kInUse || ops_ == nullptr) return code;
   for (uint32_t i = 0; i < limits_.channels_max; ++i) {
+    ops_[i].forget_local(id);
     if (channels_[i].id() == Channel::kNobody) continue;
     Code over = channels_[i].over();
     if (over == kOk) {
       ops_[i].reap();
     } else {
       ops_[i].abort(over);
+      code = ops_[i].end_direct(id);
+      if (code != kOk) return code;
     }
   }
   return regions_.free(id);
@@ -497,11 +501,11 @@ Code Context::free_region(uint64_t id) noexcept {
 
 Code Context::close_channel(Channel* channel, uint64_t id) noexcept {
   if (!channel->claim(id)) return Handles::refuse(id, "channel");
-  channel->close();
+  Code code = channel->close();
   lock();
   channel_pool_.give(static_cast<uint32_t>(channel - channels_));
   unlock();
-  return kOk;
+  return code;
 }
 
 // ----------------------------------------------------------------------------------------------------------------

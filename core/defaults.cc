@@ -3,7 +3,6 @@
 #include "core/backend.h"
 
 namespace rc {
-namespace {
 
 uint32_t no_figures(Link*, Figure*, uint32_t) noexcept { return 0; }
 
@@ -18,9 +17,16 @@ Code no_connection(Context&, ListenPoint* point, const void*, size_t, Deadline, 
   return fail(kState, "%s: this is a listener; rc_accept takes its clients", point->uri.text);
 }
 
-}  // namespace
+const Extras kNoExtras = {no_figures, no_device,  no_endpoint, no_connection,
+                          no_share,   no_unshare, no_reach,    no_unreach};
 
-const Extras kNoExtras = {no_figures, no_device, no_endpoint, no_connection};
+Code no_share(Link* link, uint64_t, uint32_t, Share*) noexcept {
+  return fail(kUnsupported, "over %s a peer cannot reach memory by itself: grant without RC_MR_DIRECT",
+              link->ops->scheme);
+}
+Code no_unshare(Share*) noexcept { return kOk; }
+Code no_reach(Link*, uint64_t, uint64_t, uint32_t, uint8_t**) noexcept { return kCorrupt; }
+void no_unreach(uint8_t*, uint64_t) noexcept {}
 
 Code connect_at_once(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
                      Link* link) noexcept {

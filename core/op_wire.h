@@ -18,6 +18,8 @@ inline constexpr uint32_t kRead = 1;
 inline constexpr uint32_t kWrite = 2;
 inline constexpr uint32_t kAtomic = 4;
 inline constexpr uint32_t kAllRights = kRead | kWrite | kAtomic;
+// Beside the rights of a grant: the peer reaches the memory by itself (PROTOCOL.md "Direct grants").
+inline constexpr uint32_t kDirect = 32;
 
 // What names a grant and proves that it was given: its slot at the owner and how often that slot was used, and 128
 // random bits.
@@ -37,8 +39,9 @@ enum OpType : uint32_t {
   kOpAlloc = 6,     // value = bytes, compare = lease in ns, word = rights
   kOpReturn = 7,    // key: the owner may have the region back
   kOpRelease = 8,   // key: it is not needed any more
+  kOpImm = 9,       // key, offset, value = bytes that are there already, word = the immediate
   // Announcements: no answer.
-  kOpGrant = 16,   // key, value = bytes, compare = lease in ns, word = rights
+  kOpGrant = 16,   // key, value = bytes, compare = lease in ns, or 0 with kDirect: until revoked; word = rights
   kOpRevoke = 17,  // key
   // Answers: `request` is the asker's number.
   kOpData = 32,  // compare = how many bytes came before; payload

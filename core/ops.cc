@@ -34,6 +34,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   channel_slot_ = channel_slot;
   full_fence_ = full_fence;
   requests_count_ = link->requests;
+  in_flight_ = 0;
   for_peer_bytes_ = 0;
   wrong_ = nullptr;
   over_ = false;
@@ -59,6 +60,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
     free_requests_.push(i);
   }
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    grants_[i].shared = grants_[i].ending = false;
     free_grants_.push(i);
     free_tokens_.push(kGrantsMax + i);
   }
@@ -68,16 +70,24 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   behind_.store(false, std::memory_order_relaxed);
 }
 
-void Ops::close() noexcept {
+Code Ops::close() noexcept {
   abort(kClosing);
   Locked locked(this);
+  Code code = kOk;
   for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].id = 0;
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
     if (grants_[i].state == Grant::kReturned) end_grant(grants_[i], Grant::kOver);
+    if (grants_[i].shared) {
+      Code unshared = unshare(grants_[i]);
+      if (unshared != kOk) regions_->let_go(Hold::kShare, grants_[i].piece.slot);
+      if (unshared != kOk) code = unshared;
+    }
     grants_[i].id = 0;
     grants_[i].state = Grant::kFree;
   }
   for (uint32_t i = 0; i < kRemotesMax; ++i) drop_remote(remotes_[i]);
+  drop_local();
+  return code;
 }
 
 void Ops::abort(Code why) noexcept {
@@ -246,7 +256,7 @@ bool Ops::send_item(uint32_t item) noexcept {
     int64_t left = g.lease.expires_ns - now_ns();
     frame.word = g.lease.rights;
     frame.value = g.lease.bytes;
-    frame.compare = static_cast<uint64_t>(left > 0 ? left : 0);
+    frame.compare = (g.lease.rights & kDirect) == 0 && left > 0 ? static_cast<uint64_t>(left) : 0;
   }
   write_frame(frame, nullptr);
   if (revoked) free_grant(g);

@@ -24,6 +24,10 @@ struct Limits;
 inline constexpr int64_t kLeaseDefaultNs = int64_t{60} * 1000 * 1000 * 1000;
 inline constexpr int64_t kLeaseMaxNs = int64_t{24} * 3600 * 1000 * 1000 * 1000;
 
+// When a direct grant expires.
+inline constexpr int64_t kNeverNs = INT64_MAX;
+inline constexpr uint64_t kDirectMax = uint64_t{1} << 40;
+
 // Held for the length of a ring's copy at most; who cannot say so uses try_lock.
 class SpinLock {
  public:
@@ -70,7 +74,8 @@ class Ops {
   void carve(Arena& arena, uint32_t requests_max) noexcept;
   void open(Context* context, Link* link, uint32_t channel_slot, bool full_fence) noexcept;
   // Every handle of it is an error from now on.
-  void close() noexcept;
+  // Else than kOk: memory that was granted directly could not be taken back; Regions::free tries again.
+  Code close() noexcept;
 
   // --- any thread that is inside the channel ---
   // Nothing has arrived and nothing waits for room.
@@ -118,6 +123,12 @@ class Ops {
   Code next_imm(uint32_t* imm) noexcept;
   Code next_returned(uint64_t* region) noexcept;
 
+  // --- direct grants (direct.cc) ---
+  // The channel is over: takes that region back. Any thread.
+  Code end_direct(uint64_t region) noexcept;
+  // The region is to be freed. Any thread.
+  void forget_local(uint64_t region) noexcept;
+
  private:
   class Locked;
   struct Request {
@@ -149,6 +160,8 @@ class Ops {
     uint64_t uses;
     State state;
     bool for_peer;  // its region was allocated because the peer asked
+    bool shared;    // the peer reaches the memory by itself, whatever the state; the region stays held until unshare
+    bool ending;    // somebody is taking it back, without the lock
     Lease lease;
     Regions::Piece piece;
   };
@@ -159,6 +172,15 @@ class Ops {
     State state;
     bool queued;  // its number is in announced_
     Lease lease;
+    uint8_t* at;  // null: not within reach
+  };
+  // The region that direct operations had their bytes in last: looked up once, not for each of them.
+  struct Local {
+    uint64_t id;  // 0: none
+    uint8_t* at;
+    uint64_t bytes;
+    uint32_t access;
+    uint32_t slot;
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16 };
@@ -196,12 +218,29 @@ class Ops {
 
   Code find_request(uint64_t id, Request** request) noexcept;
   Code start(const OpFrame& frame, bool detached, Request** request) noexcept;
+  // There is a free one.
+  Request& new_request(const OpFrame& frame, bool detached) noexcept;
   void finish(Request& request, Code result, uint64_t value) noexcept;
   void free_request(Request& request) noexcept;
   Code find_remote(uint64_t id, Remote** remote) noexcept;
   Remote* hold_remote(uint32_t slot, const Lease& lease, Remote::State state) noexcept;
   void drop_remote(Remote& remote) noexcept;
   void forget_key(uint64_t key_id) noexcept;
+
+  // direct.cc.
+  bool goes_direct(const Remote& remote) const noexcept { return remote.at != nullptr && in_flight_ == 0; }
+  // Where the local bytes of an operation are.
+  Code find_local(const Operation& op, uint32_t access, uint8_t** at) noexcept;
+  void drop_local() noexcept;
+  // Done at once, with the lock given up between pieces. local: held if there are several.
+  Code run_direct(const Operation& op, const Remote& remote, uint8_t* local, uint64_t* value) noexcept;
+  Code post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept;
+  Code tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept;
+  Code share(Grant& grant) noexcept;
+  Code reach(Remote& remote) noexcept;
+  void leave(Remote& remote) noexcept;
+  // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.
+  Code unshare(Grant& grant) noexcept;
 
   Code find_grant(uint64_t id, Grant** grant) noexcept;
   // Whether the key opens it for that; no reason is set.
@@ -229,6 +268,7 @@ class Ops {
   bool full_fence_ = true;
   uint32_t channel_slot_ = 0;
   uint32_t requests_count_ = 0;  // agreed
+  uint32_t in_flight_ = 0;       // requests that the peer has to do, or is to be told of
   uint64_t for_peer_bytes_ = 0;  // of regions allocated for the peer
   TxRing<StdAtomics> tx_;
   RxRing<StdAtomics> rx_;
@@ -237,6 +277,7 @@ class Ops {
   Answer* answers_ = nullptr;
   Grant* grants_ = nullptr;
   Remote* remotes_ = nullptr;
+  Local local_ = {};
   SlotQueue free_requests_, free_grants_, free_tokens_;
   SlotQueue to_send_;    // items
   SlotQueue due_;        // answers ready to be sent

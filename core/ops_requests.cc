@@ -64,20 +64,27 @@ Code Ops::start(const OpFrame& frame, bool detached, Request** request) noexcept
     return fail(kPool, "all %u requests of this channel are in flight: wait for one, or raise rc_config.requests_max",
                 requests_count_);
   }
+  Request& r = new_request(frame, detached);
+  r.state = Request::kQueued;
+  r.queued = true;
+  in_flight_ += 1;
+  to_send_.push(kRequestItem | r.frame.request);
+  *request = &r;
+  return kOk;
+}
+
+Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   uint32_t slot = free_requests_.pop();
   Request& r = requests_[slot];
   r.uses += 1;
   r.id = Id::make_part(Id::kRequest, Id::context(context_->id()), channel_slot_, slot, r.uses);
-  r.state = Request::kQueued;
-  r.queued = true;
+  r.queued = false;
   r.detached = detached;
   r.frame = frame;
   r.frame.request = slot;
   r.region = kNone;
   r.done = r.remote = 0;
-  to_send_.push(kRequestItem | slot);
-  *request = &r;
-  return kOk;
+  return r;
 }
 
 void Ops::free_request(Request& r) noexcept {
@@ -89,6 +96,7 @@ void Ops::free_request(Request& r) noexcept {
 void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
   if (r.region != kNone) regions_->let_go(Hold::kRequest, r.region);
   r.region = kNone;
+  in_flight_ -= 1;
   r.state = Request::kDone;
   r.result = result;
   r.value = value;
@@ -100,6 +108,8 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   Remote* remote = nullptr;
   Code code = find_remote(op.remote, &remote);
   if (code != kOk || remote == nullptr) return code;
+  // Nobody else would notice that it is revoked. What fails here ends the channel.
+  if (remote->at != nullptr && !idle()) serve_locked();
   bool atomic = op.type == kOpSwap || op.type == kOpAdd;
   const Lease& lease = remote->lease;
   if (remote->state == Remote::kGone) return tell(kRevoked);
@@ -110,6 +120,7 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
                 static_cast<Unsigned>(lease.bytes));
   }
   if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
+  if (goes_direct(*remote)) return post_direct(op, *remote, detached, request);
   Regions::Piece piece = {kNone, nullptr, 0};
   if (!atomic) {
     uint32_t access = op.type == kOpRead ? kWrite : kRead;
@@ -232,12 +243,14 @@ Ops::Remote* Ops::hold_remote(uint32_t slot, const Lease& lease, Remote::State s
   r.id = Id::make_part(Id::kRemote, Id::context(context_->id()), channel_slot_, slot, r.uses);
   r.state = state;
   r.lease = lease;
+  r.at = nullptr;
   return &r;
 }
 
 void Ops::drop_remote(Remote& r) noexcept {
   auto slot = static_cast<uint32_t>(&r - remotes_);
   if (slot >= kGrantsMax && r.state != Remote::kFree) free_tokens_.push(slot);
+  leave(r);
   r.id = 0;
   r.state = Remote::kFree;
 }
@@ -268,7 +281,12 @@ void Ops::forget_remote(uint64_t remote) noexcept {
 Code Ops::next_remote(uint64_t* remote) noexcept {
   Locked locked(this);
   while (!announced_.empty()) {
-    Remote& r = remotes_[announced_.pop()];
+    Remote& r = remotes_[announced_.front()];
+    if (r.state == Remote::kUnread && (r.lease.rights & kDirect) != 0 && !over_) {
+      Code code = reach(r);
+      if (code != kOk) return code;
+    }
+    announced_.pop();
     r.queued = false;
     if (r.state != Remote::kUnread) continue;  // revoked before anybody knew
     r.state = Remote::kLive;
@@ -282,13 +300,16 @@ Code Ops::next_remote(uint64_t* remote) noexcept {
 
 bool Ops::take_grant(const OpFrame& f) noexcept {
   uint32_t slot = f.key.slot();
-  bool sensible = f.bytes == 0 && slot < kGrantsMax && f.value != 0 && f.word != 0 && (f.word & ~kAllRights) == 0 &&
-                  f.compare <= static_cast<uint64_t>(kLeaseMaxNs);
+  bool direct = (f.word & kDirect) != 0;
+  bool sensible = f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
+                  (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
+                  (!direct || (f.value <= kDirectMax && f.compare == 0));
   if (!sensible) return false;
   Remote& r = remotes_[slot];
   if (r.state == Remote::kLive || r.state == Remote::kUnread)
     return false;  // the owner gives a slot again after revoke
-  hold_remote(slot, {f.key, f.value, f.word, now_ns() + static_cast<int64_t>(f.compare)}, Remote::kUnread);
+  int64_t expires_ns = direct ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
+  hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
   if (!r.queued) announced_.push(slot);
   r.queued = true;
   return true;
@@ -302,6 +323,7 @@ void Ops::forget_key(uint64_t key_id) noexcept {
     if (r.state == Remote::kUnread) {
       drop_remote(r);
     } else {
+      leave(r);
       r.state = Remote::kGone;
     }
   }

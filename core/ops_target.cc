@@ -51,15 +51,18 @@ Code Ops::make_grant(const Regions::Piece& piece, uint64_t bytes, uint32_t right
   g.id = for_peer ? 0 : Id::make_part(Id::kGrant, Id::context(context_->id()), channel_slot_, slot, g.uses);
   g.state = Grant::kLive;
   g.for_peer = for_peer;
-  g.lease = {{g.uses << 16 | slot, {secret[0], secret[1]}}, bytes, rights, now_ns() + lease_ns};
+  g.shared = g.ending = false;
+  int64_t expires_ns = (rights & kDirect) != 0 ? kNeverNs : now_ns() + lease_ns;
+  g.lease = {{g.uses << 16 | slot, {secret[0], secret[1]}}, bytes, rights, expires_ns};
   g.piece = piece;
   *grant = &g;
   return kOk;
 }
 
-// The peer cannot touch the memory any more.
+// The peer cannot touch the memory any more; if it is shared, by no operation that is carried, until unshare does the
+// rest in a call of the owner's program.
 void Ops::end_grant(Grant& g, Grant::State state) noexcept {
-  if (g.state == Grant::kLive || g.state == Grant::kReturned) {
+  if (!g.shared && (g.state == Grant::kLive || g.state == Grant::kReturned)) {
     regions_->let_go(Hold::kGrant, g.piece.slot);
     if (g.for_peer) {
       for_peer_bytes_ -= g.lease.bytes;
@@ -100,16 +103,21 @@ Code Ops::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t right
   Locked locked(this);
   if (over_) return tell(why_);
   Regions::Piece piece = {};
-  Code code = regions_->hold(Hold::kGrant, region, offset, bytes, rights, &piece);
+  Hold why = (rights & kDirect) != 0 ? Hold::kShare : Hold::kGrant;
+  Code code = regions_->hold(why, region, offset, bytes, rights & kAllRights, &piece);
   if (code != kOk) return code;
   Grant* g = nullptr;
   code = make_grant(piece, bytes, rights, lease_ns, false, &g);
   if (code != kOk || g == nullptr) {
-    regions_->let_go(Hold::kGrant, piece.slot);
+    regions_->let_go(why, piece.slot);
     return code;
   }
+  if (why == Hold::kShare) {
+    code = share(*g);
+    if (code != kOk) return code;
+  }
   *grant = g->id;
-  if (announced) to_send_.push(kGrantItem | g->lease.key.slot());
+  if (announced && !over_) to_send_.push(kGrantItem | g->lease.key.slot());
   serve_locked();
   return kOk;
 }
@@ -121,6 +129,15 @@ Code Ops::revoke(uint64_t grant) noexcept {
   if (code != kOk || g == nullptr) return code;
   if (g->state == Grant::kReturned)
     return fail_plain(kState, "the peer has given the region back: take it with rc_mr_take_back");
+  if (g->shared) {
+    Grant::State before = g->state;
+    g->state = Grant::kOver;
+    code = unshare(*g);
+    if (code != kOk) {
+      g->state = over_ ? Grant::kOver : before;
+      return code;
+    }
+  }
   g->id = 0;
   end_grant(*g, Grant::kOver);
   if (over_) return kOk;
@@ -150,10 +167,14 @@ Code Ops::next_imm(uint32_t* imm) noexcept {
 Code Ops::next_returned(uint64_t* region) noexcept {
   Locked locked(this);
   if (returned_.empty()) return kWouldBlock;
-  Grant& g = grants_[returned_.pop()];
+  Grant& g = grants_[returned_.front()];
+  bool direct = g.shared;
+  Code code = direct ? unshare(g) : kOk;
+  if (code != kOk) return code;
+  returned_.pop();
   *region = g.piece.id;
   if (g.for_peer) for_peer_bytes_ -= g.lease.bytes;  // it is this end's from now on
-  regions_->let_go(Hold::kGrant, g.piece.slot);
+  if (!direct) regions_->let_go(Hold::kGrant, g.piece.slot);
   free_grant(g);
   return kOk;
 }
@@ -172,6 +193,7 @@ bool Ops::execute(const OpFrame& f) noexcept {
     case kOpAlloc:
     case kOpReturn:
     case kOpRelease:
+    case kOpImm:
       return take_request(f);
     case kOpGrant:
       return take_grant(f);
@@ -235,6 +257,12 @@ bool Ops::take_request(const OpFrame& f) noexcept {
     case kOpAlloc:
       result = do_alloc(f, &answer);
       break;
+    case kOpImm:
+      result = check(f.key, kWrite, f.offset, f.value, &g);
+      if (result != kOk) break;
+      answers_[f.request] = {Answer::kTaking, f, 0, kOk};
+      imms_.push(f.request);
+      return true;
     case kOpReturn:
       result = check(f.key, 0, 0, 1, &g);
       if (result != kOk) break;

@@ -67,8 +67,9 @@ void Regions::carve(Arena& arena, uint32_t regions_max, uint64_t pool_bytes) noe
   pool_ = static_cast<uint8_t*>(arena.carve(pool_bytes_, kRegionPage));
 }
 
-void Regions::open(uint32_t context) noexcept {
+void Regions::open(uint32_t context, bool own_pages) noexcept {
   context_ = context;
+  own_pages_ = own_pages;
   slots_.fill();
   memset(static_cast<void*>(regions_), 0, slots_.size() * sizeof(Region));
 }
@@ -88,8 +89,12 @@ Code Regions::enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t acc
     return fail(kPool, "the region pool is full: all %u are in use; free some or raise rc_config.mrs_max",
                 slots_.size());
   *id = Id::make_region(context_, slot, serial);
-  regions_[slot] = {*id, base, bytes, access, 0, 0, kNone, registered};
+  regions_[slot] = {*id, base, bytes, access, 0, 0, 0, kNone, registered, false, {}};
   return kOk;
+}
+
+uint32_t* Regions::count_of(Hold why, Region* region) noexcept {
+  return why == Hold::kRequest ? &region->requests : why == Hold::kKept ? &region->kept : &region->grants;
 }
 
 uint32_t* Regions::find_gap(uint64_t bytes, uint8_t** at) noexcept {
@@ -145,10 +150,12 @@ Code Regions::free(uint64_t id) noexcept {
   Region* region = nullptr;
   Code code = find(id, &region);
   if (code != kOk || region == nullptr) return code;
-  if (region->requests != 0 || region->grants != 0) {
+  if (region->requests != 0 || region->grants != 0 || region->kept != 0) {
     return fail(kInUse, "the region is in use: %u requests in flight, %u grants; wait for those, revoke these",
                 region->requests, region->grants);
   }
+  code = unshare(Id::slot(id));  // when its channel closed that failed
+  if (code != kOk) return code;
   if (!region->registered) {
     uint32_t* link = &first_;
     while (*link != Id::slot(id)) link = &regions_[*link].next;
@@ -178,14 +185,48 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
   }
   if ((access & ~r->access) != 0)
     return fail(kRights, "the region was registered with access %u, this needs %u", r->access, access);
-  (why == Hold::kRequest ? r->requests : r->grants) += 1;
+  if (why == Hold::kShare) {
+    code = check_direct(*r, offset, bytes);
+    if (code != kOk) return code;
+    r->direct = true;
+  } else if (why == Hold::kGrant && (r->direct || r->share.by != nullptr)) {
+    return fail_plain(kInUse, "the region is granted directly, and to one peer only: revoke that first");
+  }
+  *count_of(why, r) += 1;
   *piece = {Id::slot(id), r->base + offset, id};
   return kOk;
 }
 
 void Regions::let_go(Hold why, uint32_t slot) noexcept {
   Locked locked(this);
-  (why == Hold::kRequest ? regions_[slot].requests : regions_[slot].grants) -= 1;
+  *count_of(why, &regions_[slot]) -= 1;
+  if (why == Hold::kShare) regions_[slot].direct = false;
+}
+
+Code Regions::check_direct(const Region& r, uint64_t offset, uint64_t bytes) const noexcept {
+  if (r.registered || !own_pages_)
+    return fail_plain(kUnsupported,
+                      "only memory of the library's own pool can be granted directly: not registered memory, and no "
+                      "pool in rc_config.memory");
+  if (offset % kRegionPage != 0 || (bytes % kRegionPage != 0 && offset + bytes != r.bytes))
+    return fail(kAlignment, "%llu bytes at offset %llu are not whole pages of %llu: a peer reaches whole pages",
+                static_cast<Unsigned>(bytes), static_cast<Unsigned>(offset), static_cast<Unsigned>(kRegionPage));
+  if (r.requests != 0 || r.grants != 0 || r.share.by != nullptr)
+    return fail(kInUse, "%u requests in flight and %u grants use the region: a direct grant must be alone", r.requests,
+                r.grants);
+  return kOk;
+}
+
+Code Regions::unshare(uint32_t slot) noexcept {
+  Share* share = &regions_[slot].share;
+  return share->by != nullptr ? share->by->unshare(share) : kOk;
+}
+
+// Those that could not be taken back when their channel closed.
+void Regions::close() noexcept {
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (regions_[i].id != 0) unshare(i);
+  }
 }
 
 }  // namespace rc

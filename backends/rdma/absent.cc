@@ -34,11 +34,10 @@ Code no_alive(Link*, Side) noexcept { return kUnsupported; }
 void no_ring(Link*, Side) noexcept {}
 void no_interrupt(Link*) noexcept {}
 
-uint32_t no_figures(Link*, Figure*, uint32_t) noexcept { return 0; }
 Code absent_device(uint32_t, Device*) noexcept { return no_rdma_core(); }
 Code absent_endpoint(Context&, ListenPoint* point, void*, size_t*) noexcept { return absent(point->uri); }
-Code no_connection(Context&, ListenPoint*, const void*, size_t, Deadline, Link*) noexcept { return kUnsupported; }
-constexpr Extras kAbsentExtras = {no_figures, absent_device, absent_endpoint, no_connection};
+constexpr Extras kAbsentExtras = {no_figures, absent_device, absent_endpoint, no_connection,
+                                  no_share,   no_unshare,    no_reach,        no_unreach};
 
 }  // namespace
 

@@ -415,7 +415,8 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   rdma_interrupt(link);
 }
 
-constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint};
+constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint,
+                                no_share,     no_unshare,  no_reach,           no_unreach};
 
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),

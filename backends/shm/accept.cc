@@ -77,15 +77,8 @@ Code offer(ShmPoint* point, ShmHalfOpen* h) noexcept {
   Code code = receive_hello(h->fd, &h->ask, &bytes, &h->put_fd);
   if (code != kOk) return code;
   code = check_hello(h->ask, bytes, Hello::kAsk);
-  // Of the second socket; what else it may be only harms the client. Closing one of another family might wait for its
-  // peer.
-  int type = 0, domain = 0;
-  socklen_t type_bytes = sizeof type, domain_bytes = sizeof domain;
-  if (code == kOk &&
-      (h->put_fd < 0 || getsockopt(h->put_fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) != 0 || type != SOCK_SEQPACKET ||
-       getsockopt(h->put_fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) != 0 || domain != AF_UNIX)) {
+  if (code == kOk && !is_unix_socket(h->put_fd, SOCK_SEQPACKET))
     code = fail_plain(kNotRingchan, "the client's hello brings no doorbell socket");
-  }
   uint64_t ring_bytes = 0;
   if (code == kOk) code = judge_ask(h->ask, point->params, &ring_bytes);
   if (code != kOk) return code;
@@ -112,8 +105,13 @@ Code finish(ShmPoint* point, ShmHalfOpen* h, Link* link) noexcept {
   if (segment >= 0) close(segment);
   if (code != kOk) return code;
   RC_STEP("accept: mapped");
-  code = send_hello(h->fd, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes), -1);
+  int pair[2] = {-1, -1};
+  if (h->agreed.op_ring_bytes != 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+    code = fail_errno(kSystem, "socketpair for the descriptors of direct grants", errno);
+  if (code == kOk) code = send_hello(h->fd, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes), pair[1]);
+  if (pair[1] >= 0) close(pair[1]);
   if (code != kOk) {
+    if (pair[0] >= 0) close(pair[0]);
     unmap_segment(link->inbox, h->agreed.both_rings());
     link->inbox = nullptr;
     return code;
@@ -125,6 +123,7 @@ Code finish(ShmPoint* point, ShmHalfOpen* h, Link* link) noexcept {
   link->full_fence = h->ask.heavy_fence == 0;
   link->fd[kGetSide] = h->fd;
   link->fd[kPutSide] = h->put_fd;
+  static_cast<ShmLink*>(link)->hand_fd = pair[0];
   memcpy(link->identity, h->ask.identity, sizeof link->identity);
   read_credentials(h->fd, link);
   watch_process(h->fd, link);

@@ -1,5 +1,6 @@
 // The client's half of the handshake, and the end of a connection.
 //   client: ask + socket for the put side    server: offer + its segment    client: accept + its segment    server: go
+// With the go comes a third socket, if the channel has operations: for the descriptors of direct grants.
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -103,14 +104,23 @@ Code accept_offer(const ChannelParams& params, ShmPursuit* a) noexcept {
   return kOk;
 }
 
+// With the third socket, if the channel has operations.
 Code receive_go(ShmPursuit* a) noexcept {
   Hello go;
   size_t bytes = 0;
-  int none = -1;
-  Code code = receive_hello(a->fd, &go, &bytes, &none);
+  int fd = -1;
+  Code code = receive_hello(a->fd, &go, &bytes, &fd);
   if (code == kOk) code = check_hello(go, bytes, Hello::kGo);
-  if (code == kOk && none >= 0) code = fail_plain(kNotRingchan, "the listener's last hello brings a descriptor");
-  if (none >= 0) close(none);
+  bool wanted = a->agreed.op_ring_bytes != 0;
+  if (code == kOk && fd >= 0 && !wanted)
+    code = fail_plain(kNotRingchan, "the listener's last hello brings a descriptor");
+  if (code == kOk && wanted && !is_unix_socket(fd, SOCK_STREAM))
+    code = fail_plain(kNotRingchan, "the listener's last hello brings no socket for descriptors");
+  if (code == kOk) {
+    a->hand_fd = fd;
+  } else if (fd >= 0) {
+    close(fd);
+  }
   return code;
 }
 
@@ -121,7 +131,7 @@ Code go_on(const ChannelParams& params, ShmPursuit* a) noexcept {
 }
 
 void begin(ShmPursuit* a) noexcept {
-  a->fd = a->put_fd = -1;
+  a->fd = a->put_fd = a->hand_fd = -1;
   a->events = POLLIN;
   a->accepted = false;
   a->agreed = Link{};
@@ -138,6 +148,7 @@ void make_link(ShmPursuit* a, Link* link) noexcept {
   link->direct = true;
   link->fd[kGetSide] = a->fd;
   link->fd[kPutSide] = a->put_fd;
+  static_cast<ShmLink*>(link)->hand_fd = a->hand_fd;
   read_credentials(a->fd, link);
   watch_process(a->fd, link);
   a->fd = -1;
@@ -160,7 +171,8 @@ void shm_abandon(Pursuit* pursuit) noexcept {
   auto* a = static_cast<ShmPursuit*>(pursuit);
   if (a->fd >= 0) close(a->fd);
   if (a->put_fd >= 0) close(a->put_fd);
-  a->fd = a->put_fd = -1;
+  if (a->hand_fd >= 0) close(a->hand_fd);
+  a->fd = a->put_fd = a->hand_fd = -1;
   if (a->agreed.inbox != nullptr) unmap_segment(a->agreed.inbox, a->agreed.both_rings());
   if (a->agreed.outbox != nullptr) unmap_segment(a->agreed.outbox, a->agreed.both_rings());
   a->agreed.inbox = a->agreed.outbox = nullptr;
@@ -217,6 +229,8 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
 
 void shm_close(Context&, Link* link) noexcept {
   for (int& fd : link->fd) close(fd);
+  int hand_fd = static_cast<ShmLink*>(link)->hand_fd;
+  if (hand_fd >= 0) close(hand_fd);
   if (link->common_fd >= 0) close(link->common_fd);
   unmap_segment(link->inbox, link->both_rings());
   unmap_segment(link->outbox, link->both_rings());

@@ -53,6 +53,6 @@ void shm_interrupt(Link* link) noexcept {
 const Backend kShmBackend = {"shm",        sizeof(ShmLink), sizeof(ShmPoint),   shm_listen, shm_interrupt_accept,
                              shm_unlisten, shm_accept,      shm_connect,        shm_close,  shm_post,
                              shm_progress, shm_delivered,   shm_alive,          shm_ring,   shm_interrupt,
-                             kThisHost,    &kNoExtras,      sizeof(ShmPursuit), shm_pursue, shm_abandon};
+                             kThisHost,    &kShmExtras,     sizeof(ShmPursuit), shm_pursue, shm_abandon};
 
 }  // namespace rc

@@ -9,7 +9,9 @@ namespace rc {
 
 // fd[kGetSide] is the connection's socket, fd[kPutSide] a second one, so that getter and putter never eat each other's
 // bells.
-using ShmLink = Link;
+struct ShmLink : Link {
+  int hand_fd;  // a third one, for the descriptors of direct grants (share.cc); -1: the channel has no operations
+};
 
 // A client in the middle of the handshake.
 struct ShmHalfOpen {
@@ -29,6 +31,7 @@ inline constexpr int kShmHalfOpenMax = 16;
 // A client's half of the handshake, which may go on over several calls.
 struct ShmPursuit : Pursuit {
   int put_fd;     // the second socket
+  int hand_fd;    // the third one
   bool accepted;  // our segment has been sent
   Link agreed;    // its rings, both segments, who listens
 };
@@ -48,6 +51,8 @@ Code shm_pursue(Context& context, const Uri& uri, const ChannelParams& params, D
                 Link* link) noexcept;
 void shm_abandon(Pursuit* pursuit) noexcept;
 void shm_close(Context& context, Link* link) noexcept;
+
+extern const Extras kShmExtras;  // share.cc
 
 // Who is at the other end, as the kernel tells.
 void read_credentials(int socket, Link* link) noexcept;

@@ -16,42 +16,11 @@
 
 #include "core/step.h"
 
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-
 namespace rc {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
-
-// The number behind `key` in a small file of the kernel's, or UINT64_MAX.
-uint64_t read_number(const char* path, const char* key) noexcept {
-  char text[2048];
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return UINT64_MAX;
-  ssize_t n = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (n <= 0) return UINT64_MAX;
-  text[n] = '\0';
-  const char* at = strstr(text, key);
-  if (at == nullptr) return UINT64_MAX;
-  char* end = nullptr;
-  uint64_t number = strtoull(at + strlen(key), &end, 10);
-  return end == at + strlen(key) ? UINT64_MAX : number;  // "max" is no limit
-}
-
-// What is really free: a memory file beyond it is not refused by the kernel but ends in an out-of-memory kill.
-uint64_t room_bytes() noexcept {
-  uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
-  uint64_t room = kib == UINT64_MAX ? UINT64_MAX : kib * 1024;
-  uint64_t limit = read_number("/sys/fs/cgroup/memory.max", "");
-  uint64_t used = read_number("/sys/fs/cgroup/memory.current", "");
-  if (limit == UINT64_MAX || used == UINT64_MAX) return room;
-  uint64_t left = limit > used ? limit - used : 0;
-  return left < room ? left : room;
-}
 
 // Calls f, which sets errno, until no signal interrupts it.
 template <class F>
@@ -78,64 +47,79 @@ int reserve_pages(int file, size_t bytes) noexcept {
 
 }  // namespace
 
+uint64_t read_number(const char* path, const char* key) noexcept {
+  char text[2048];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return UINT64_MAX;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (n <= 0) return UINT64_MAX;
+  text[n] = '\0';
+  const char* at = strstr(text, key);
+  if (at == nullptr) return UINT64_MAX;
+  char* end = nullptr;
+  uint64_t number = strtoull(at + strlen(key), &end, 10);
+  return end == at + strlen(key) ? UINT64_MAX : number;  // "max" is no limit
+}
+
+uint64_t room_bytes() noexcept {
+  uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
+  uint64_t room = kib == UINT64_MAX ? UINT64_MAX : kib * 1024;
+  uint64_t limit = read_number("/sys/fs/cgroup/memory.max", "");
+  uint64_t used = read_number("/sys/fs/cgroup/memory.current", "");
+  if (limit == UINT64_MAX || used == UINT64_MAX) return room;
+  uint64_t left = limit > used ? limit - used : 0;
+  return left < room ? left : room;
+}
+
 size_t segment_bytes(uint64_t rings) noexcept {
   return (kRingOffset + rings + kPageBytes - 1) / kPageBytes * kPageBytes;
 }
 
-Code make_segment(uint64_t rings, int* fd, Inbox** outbox) noexcept {
-  size_t bytes = segment_bytes(rings);
+Code make_file(const FileWish& wish, int* fd) noexcept {
   uint64_t room = room_bytes();
-  if (bytes > room) {
-    return fail(kNoSpace, "a ring of %llu bytes is wanted, %llu bytes are available on this machine; lower ring_bytes",
-                static_cast<unsigned long long>(rings), static_cast<unsigned long long>(room));
+  if (wish.file_bytes > room) {
+    return fail(kNoSpace, "%s of %llu bytes is wanted, %llu bytes are available on this machine; %s", wish.what,
+                static_cast<unsigned long long>(wish.bytes), static_cast<unsigned long long>(room), wish.advice);
   }
   rlimit largest;  // growing a file beyond it is a deadly signal, not an error
-  if (getrlimit(RLIMIT_FSIZE, &largest) == 0 && largest.rlim_cur != RLIM_INFINITY && bytes > largest.rlim_cur) {
-    return fail(
-        kNoSpace,
-        "a ring of %llu bytes is wanted, files of %llu bytes are allowed (ulimit -f); raise it or lower ring_bytes",
-        static_cast<unsigned long long>(rings), static_cast<unsigned long long>(largest.rlim_cur));
+  if (getrlimit(RLIMIT_FSIZE, &largest) == 0 && largest.rlim_cur != RLIM_INFINITY &&
+      wish.file_bytes > largest.rlim_cur) {
+    return fail(kNoSpace, "%s of %llu bytes is wanted, files of %llu bytes are allowed (ulimit -f); raise it or %s",
+                wish.what, static_cast<unsigned long long>(wish.bytes),
+                static_cast<unsigned long long>(largest.rlim_cur), wish.advice);
   }
   int file = memfd_create("ringchan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (file < 0) return fail_errno(kSystem, "memfd_create for a ring", errno);
-  void* at = MAP_FAILED;
+  if (file < 0) return fail_errno(kSystem, "memfd_create", errno);
   // fallocate reserves the pages: a store into the mapping can then not run into a full file system.
-  const char* tried = "ftruncate of a ring's memory file";
-  bool ok = uninterrupted([&]() noexcept { return ftruncate(file, static_cast<off_t>(bytes)); });
+  const char* tried = "ftruncate of a memory file";
+  bool ok = uninterrupted([&]() noexcept { return ftruncate(file, static_cast<off_t>(wish.file_bytes)); });
   if (ok) {
-    tried = "reserving a ring's memory";
-    int error = reserve_pages(file, bytes);
+    tried = "reserving a memory file's pages";
+    int error = reserve_pages(file, wish.file_bytes);
     ok = error == 0;
     errno = error;
   }
   if (ok) {
-    tried = "mapping a ring";
-    at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
-    ok = at != MAP_FAILED;
+    *fd = file;
+    return kOk;
   }
-  if (ok) {
-    tried = "sealing a ring's memory file (Linux 5.1 or newer is needed)";
-    ok = fcntl(file, F_ADD_SEALS, kSeals) == 0;
-  }
-  if (!ok) {
-    int error = errno;
-    if (at != MAP_FAILED) munmap(at, bytes);
-    close(file);
-    return fail_errno(kSystem, tried, error);
-  }
-  RC_STEP("segment: made");
-  *outbox = new (at) Inbox{};
-  *fd = file;
-  return kOk;
+  int error = errno;
+  close(file);
+  return fail_errno(kSystem, tried, error);
 }
 
-Code map_segment(int fd, uint64_t rings, const Inbox** inbox) noexcept {
-  size_t bytes = segment_bytes(rings);
+Code seal_file(int fd, int seals) noexcept {
+  if (fcntl(fd, F_ADD_SEALS, seals) == 0) return kOk;
+  return fail_errno(kSystem, "sealing a memory file (Linux 5.1 or newer is needed)", errno);
+}
+
+Code check_file(int fd, int wanted_seals, size_t bytes) noexcept {
   // The seals first: only a memory file answers that, nobody else's code is asked, and from then on its size stands.
   int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0) return fail_plain(kCorrupt, "the peer sent a descriptor that is no memory file");
-  if ((seals & kSeals) != kSeals)
-    return fail(kCorrupt, "the peer's memory file is not sealed: seals %#x, wanted %#x", seals, kSeals);
+  if ((seals & wanted_seals) != wanted_seals)
+    return fail(kCorrupt, "the peer's memory file is not sealed: seals %#x, wanted %#x", seals, wanted_seals);
   struct stat st;
   struct statfs fs;
   if (fstat(fd, &st) != 0 || !uninterrupted([&]() noexcept { return fstatfs(fd, &fs); }))
@@ -150,6 +134,31 @@ Code map_segment(int fd, uint64_t rings, const Inbox** inbox) noexcept {
   if (static_cast<uint64_t>(st.st_blocks) * 512 < bytes) {
     return fail_plain(kCorrupt, "the peer's memory file has no memory behind it");
   }
+  return kOk;
+}
+
+Code make_segment(uint64_t rings, int* fd, Inbox** outbox) noexcept {
+  size_t bytes = segment_bytes(rings);
+  int file = -1;
+  Code code = make_file({"a ring", rings, bytes, "lower ring_bytes"}, &file);
+  if (code != kOk) return code;
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+  code = at == MAP_FAILED ? fail_errno(kSystem, "mapping a ring", errno) : seal_file(file, kSeals);
+  if (code != kOk) {
+    if (at != MAP_FAILED) munmap(at, bytes);
+    close(file);
+    return code;
+  }
+  RC_STEP("segment: made");
+  *outbox = new (at) Inbox{};
+  *fd = file;
+  return kOk;
+}
+
+Code map_segment(int fd, uint64_t rings, const Inbox** inbox) noexcept {
+  size_t bytes = segment_bytes(rings);
+  Code code = check_file(fd, kSeals, bytes);
+  if (code != kOk) return code;
   void* at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
   if (at == MAP_FAILED) return fail_errno(kSystem, "mapping the peer's ring", errno);
   *inbox = static_cast<const Inbox*>(at);

@@ -52,6 +52,16 @@ bool somebody_listens(const Address& address) noexcept {
   return result == 0 || error != ECONNREFUSED;
 }
 
+// Of those that came along; -1: none did.
+int first_descriptor(msghdr* message) noexcept {
+  int fd = -1;
+  for (cmsghdr* c = CMSG_FIRSTHDR(message); c != nullptr; c = CMSG_NXTHDR(message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    if (c->cmsg_len >= CMSG_LEN(sizeof(int))) memcpy(&fd, CMSG_DATA(c), sizeof fd);
+  }
+  return fd;
+}
+
 }  // namespace
 
 Code make_address(const Uri& uri, Address* address) noexcept {
@@ -112,8 +122,8 @@ void stop_listening(const Address& address, int fd) noexcept {
   close(fd);
 }
 
-Code send_hello(int socket, const Hello& hello, int fd) noexcept {
-  iovec iov = {const_cast<Hello*>(&hello), sizeof hello};
+ssize_t send_with(int socket, const void* data, size_t bytes, int fd) noexcept {
+  iovec iov = {const_cast<void*>(data), bytes};
   union {
     cmsghdr header;
     char bytes[CMSG_SPACE(sizeof(int))];
@@ -135,6 +145,11 @@ Code send_hello(int socket, const Hello& hello, int fd) noexcept {
   do {
     n = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
+  return n;
+}
+
+Code send_hello(int socket, const Hello& hello, int fd) noexcept {
+  ssize_t n = send_with(socket, &hello, sizeof hello, fd);
   if (n == static_cast<ssize_t>(sizeof hello)) return kOk;
   if (n < 0 && errno != EPIPE && errno != ECONNRESET) return fail_errno(kSystem, "sending a hello", errno);
   return fail_plain(kPeerDead, "the peer went away during the handshake");
@@ -165,10 +180,7 @@ Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept {
   } while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
   if (n < 0 && errno != ECONNRESET) return fail_errno(kSystem, "receiving a hello", errno);
-  for (cmsghdr* c = n < 0 ? nullptr : CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    if (c->cmsg_len >= CMSG_LEN(sizeof(int))) memcpy(fd, CMSG_DATA(c), sizeof *fd);
-  }
+  if (n >= 0) *fd = first_descriptor(&message);
   if (n > 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
     if (*fd < 0) return fail_errno(kNoDescriptors, "receiving the descriptor that came with a hello", EMFILE);
     close(*fd);
@@ -181,6 +193,47 @@ Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept {
   }
   *bytes = static_cast<size_t>(n);
   return kOk;
+}
+
+bool is_unix_socket(int fd, int type) noexcept {
+  int has_type = 0, domain = 0;
+  socklen_t type_bytes = sizeof has_type, domain_bytes = sizeof domain;
+  return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &has_type, &type_bytes) == 0 && has_type == type &&
+         getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) == 0 && domain == AF_UNIX;
+}
+
+Code look_at_handed(int socket, uint64_t* key_id, int* fd) noexcept {
+  iovec iov = {key_id, sizeof *key_id};
+  union {
+    cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  msghdr message = {};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = &control;
+  message.msg_controllen = CMSG_LEN(sizeof(int));  // room for one
+  ssize_t n;
+  do {
+    n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
+  if (n < 0 && errno != ECONNRESET) return fail_errno(kSystem, "receiving the descriptor of a direct grant", errno);
+  *fd = n > 0 ? first_descriptor(&message) : -1;
+  bool cut = (message.msg_flags & MSG_CTRUNC) != 0;
+  if (n == static_cast<ssize_t>(sizeof *key_id) && *fd >= 0 && !cut) return kOk;
+  if (n > 0 && *fd < 0 && cut) return fail_errno(kNoDescriptors, "receiving the descriptor of a direct grant", EMFILE);
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+  return fail_plain(kCorrupt, "the peer sent something else than one descriptor of a direct grant");
+}
+
+void take_handed(int socket) noexcept {
+  uint64_t key_id;
+  ssize_t n;
+  do {
+    n = recv(socket, &key_id, sizeof key_id, MSG_DONTWAIT);  // the descriptor beside it is dropped
+  } while (n < 0 && errno == EINTR);
 }
 
 }  // namespace rc

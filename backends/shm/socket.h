@@ -31,6 +31,18 @@ Code send_hello(int socket, const Hello& hello, int fd) noexcept;
 // than one is an error. *bytes: what arrived of the hello.
 Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept;
 
+// Sends bytes, and fd beside them unless it is -1. Never blocks; as sendmsg.
+ssize_t send_with(int socket, const void* data, size_t bytes, int fd) noexcept;
+
+// Of a socket that came from the peer; what else it may be only harms the peer. Closing one of another family might
+// wait for somebody.
+bool is_unix_socket(int fd, int type) noexcept;
+
+// The descriptor of the next direct grant, which stays the next one; kWouldBlock: none has come. *fd is the caller's.
+Code look_at_handed(int socket, uint64_t* key_id, int* fd) noexcept;
+// On to the one after it.
+void take_handed(int socket) noexcept;
+
 }  // namespace rc
 
 #endif  // BACKENDS_SHM_SOCKET_H_

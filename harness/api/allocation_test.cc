@@ -344,8 +344,8 @@ TEST(Allocation, NoneOnTheDataPathOfAttachedMemory) {
 }
 
 // Both ends of a channel in one context.
-void connect_both(rc_ctx ctx, rc_channel* near, rc_channel* far, Count* count) {
-  std::string uri = random_uri("loop");
+void connect_both(rc_ctx ctx, rc_channel* near, rc_channel* far, Count* count, const char* scheme = "loop") {
+  std::string uri = random_uri(scheme);
   rc_listener listener;
   rc_channel_config config = channel_config();
   WANT_RC(RC_OK, rc_listen(ctx, uri.c_str(), &config, &listener));
@@ -427,6 +427,41 @@ TEST(Allocation, NoneForOperations) {
       WANT_RC(RC_OK, rc_progress(far));
       WANT_RC(RC_OK, rc_progress(near));
       WANT_RC(RC_OK, rc_progress(far));
+    }
+  });
+  SKIP_WITHOUT_SECCOMP(one.count(0));
+  expect_none(one.count(0));
+}
+
+// Nor for operations on memory that is granted directly, once it is.
+TEST(Allocation, NoneForDirectOperations) {
+  Children one;
+  one.run([](Count* count) {
+    rc_config config = {};
+    config.size = sizeof config;
+    config.mr_bytes = 1 << 20;
+    rc_ctx ctx;
+    rc_channel near{0}, far{0};
+    rc_mr local{0}, lent{0};
+    rc_grant grant{0};
+    rc_remote remote{0};
+    WANT_RC(RC_OK, rc_open(&config, &ctx));
+    connect_both(ctx, &near, &far, count, "shm");
+    WANT_RC(RC_OK, rc_mr_alloc(ctx, 65536, 0, &local));
+    WANT_RC(RC_OK, rc_mr_alloc(ctx, 65536, 0, &lent));
+    WANT_RC(RC_OK, rc_mr_grant(far, lent, 0, 65536, RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC | RC_MR_DIRECT,
+                               RC_LEASE_NONE, &grant));
+    WANT_RC(RC_OK, rc_remote_get(near, 0, &remote));
+    Section section(count);
+    for (int i = 0; i < 1000; ++i) {
+      rc_request write{0}, read{0}, add{0};
+      WANT_RC(RC_OK, rc_write(local, 0, remote, 0, 65536, &write));
+      WANT_RC(RC_OK, rc_read(local, 0, remote, 0, 65536, &read));
+      WANT_RC(RC_OK, rc_fetch_add(remote, 8, 1, &add));
+      WANT_RC(RC_OK, rc_compare_swap(remote, 8, 1, 2, nullptr));
+      WANT_RC(RC_OK, rc_request_test(add, nullptr));
+      WANT_RC(RC_OK, rc_request_test(read, nullptr));
+      WANT_RC(RC_OK, rc_request_test(write, nullptr));
     }
   });
   SKIP_WITHOUT_SECCOMP(one.count(0));

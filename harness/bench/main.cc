@@ -8,6 +8,7 @@
 
 #include "capi/rc.h"
 #include "harness/bench/clock.h"
+#include "harness/bench/direct_cases.h"
 #include "harness/bench/limits.h"
 #include "harness/bench/peer_lanes.h"
 #include "harness/bench/plan.h"
@@ -42,6 +43,33 @@ Lane our_batch_lane(const std::string& backend, uint32_t wait, const Placement& 
   return {Lane::Role::kVariant, backend + kBatchSuffix, run, 0, {}, "", false};
 }
 
+// Operations on directly granted memory, and the same without us.
+void add_direct_cases(std::vector<Case>* cases, const Placement& placement) {
+  struct {
+    const char* name;
+    size_t bytes;
+    Reach reach;
+  } round_trips[] = {
+      {"direct write", 64, Reach::kWrite}, {"direct read", 64, Reach::kRead}, {"direct swap", 8, Reach::kSwap}};
+  for (const auto& r : round_trips) {
+    auto lane = [&](Lane::Role role, const char* name, auto run) {
+      Reach reach = r.reach;
+      return Lane{role, name, [=, &placement](const Job& job) { return run(placement, reach, job); }, 0, {}, "", false};
+    };
+    cases->push_back(
+        {r.name,
+         r.bytes,
+         pingpong_metrics(),
+         {lane(Lane::Role::kLimit, kBareMemory, bare_pingpong), lane(Lane::Role::kOurs, kOurs, direct_pingpong)}});
+  }
+  auto ours = [&placement](const Job& job) { return direct_stream(placement, job); };
+  cases->push_back(
+      {"direct stream",
+       1 << 20,
+       stream_metrics(1 << 20),
+       {limit_lane(kBareMemory, bare_stream, placement), {Lane::Role::kOurs, kOurs, ours, 0, {}, "", false}}});
+}
+
 constexpr size_t kPingPongs[] = {8, 64, 1024, 4096, 65536};
 
 std::vector<Case> shm_cases(const Placement& placement, uint32_t wait) {
@@ -66,6 +94,7 @@ std::vector<Case> shm_cases(const Placement& placement, uint32_t wait) {
   c.lanes.push_back(limit_lane(kSocket, socket_wake, placement));
   c.lanes.push_back(our_lane(kOurs, Test::kPingPong, RC_WAIT_SLEEP, placement));
   cases.push_back(std::move(c));
+  add_direct_cases(&cases, placement);
   return cases;
 }
 
@@ -114,7 +143,9 @@ void check_names(const std::vector<Case>& cases, const std::vector<std::string>&
     bool known = false;
     for (const Case& c : cases) known = known || is_wanted(c, {name});
     if (!known)
-      throw std::runtime_error(fmt::format("no case \"{}\": say pingpong, stream, wake, or e.g. stream:1024", name));
+      throw std::runtime_error(fmt::format(
+          "no case \"{}\": say pingpong, stream, wake, \"direct write\" (read, swap, stream), or e.g. stream:1024",
+          name));
   }
 }
 
@@ -129,7 +160,8 @@ void check_writable(const std::string& path) {
 Effort effort_for(const Case& c, const Options& options) {
   bool quick = options.quick;
   Effort effort = quick ? Effort{5, 5, 0.03} : Effort{9, 9, 0.15};
-  if (c.name == "pingpong") effort = quick ? Effort{21, 3, 0.006} : Effort{61, 7, 0.02};
+  bool direct = c.name == "direct write" || c.name == "direct read" || c.name == "direct swap";
+  if (c.name == "pingpong" || direct) effort = quick ? Effort{21, 3, 0.006} : Effort{61, 7, 0.02};
   if (c.name == "wake") effort = quick ? Effort{3, 3, 0.2} : Effort{9, 9, 0.5};
   if (options.rounds > 0) effort.rounds = effort.peer_rounds = options.rounds;
   return effort;
@@ -209,7 +241,9 @@ int main(int argc, char** argv) {
   app.add_option("--plot", options.picture, "draw a picture (PNG) with gnuplot");
   app.add_flag("--peers", options.peers, "also measure what one could use instead");
   app.add_flag("--quick", options.quick, "fewer and shorter rounds: some 20 s, rougher figures");
-  app.add_option("--case", options.only, "only these: pingpong, stream, wake, or one size of one, stream:1024");
+  app.add_option("--case", options.only,
+                 "only these: pingpong, stream, wake, "
+                 "\"direct write\" (read, swap, stream), or one size of one, stream:1024");
   app.add_option("--ring", options.ring_bytes, "bytes of a ring")->transform(CLI::AsSizeValue(false));
   app.add_option("--rounds", options.rounds, "rounds per case")->check(CLI::Range(1, 1000));
   app.add_option("--wait", options.wait, "how ringchan waits in ping-pong and stream")

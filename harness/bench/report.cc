@@ -82,6 +82,7 @@ std::string meaning_of(const std::string& limit) {
     return "hand-over = one core writes into a shared buffer as large as the ring, the other reads it there";
   if (limit == kMemcpy) return "memcpy = one core copies a message into a private area as large as the ring";
   if (limit == kBareTcp) return "bare TCP = one send per message, recv in a loop, TCP_NODELAY, nothing else";
+  if (limit == kBareMemory) return "bare loads and stores = the same on plain shared memory, by memcpy";
   return limit;
 }
 
@@ -149,6 +150,14 @@ std::string tables_of(const std::vector<Row>& rows) {
   out += latency_table(groups_of(rows, "wake"),
                        "wake: round trip in ns, both sides asleep between messages; ratio = value / limit, smaller is "
                        "better\n");
+  for (const char* name : {"direct write", "direct read", "direct swap"}) {
+    out +=
+        latency_table(groups_of(rows, name),
+                      fmt::format("{}: round trip in ns by that operation, both sides look at memory; ratio = value / "
+                                  "limit, smaller is better\n",
+                                  name));
+  }
+  out += stream_table(groups_of(rows, "direct stream"));
   for (const Row& row : rows) {
     if (row.value) continue;
     std::string what = row.bytes == 0 ? row.case_name : fmt::format("{} {} B", row.case_name, row.bytes);
@@ -178,6 +187,10 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
       {"round trip 64 B over tcp, p50, of bare TCP", true, 1.15, tcp("pingpong", 64, "p50_ns")},
       {"wake round trip 64 B over tcp, p50, of bare TCP", true, 1.15, tcp("wake", 64, "p50_ns")},
       {"stream 64 KiB over tcp, of bare TCP", false, 0.95, tcp("stream", 65536, "gb_per_s")},
+      {"direct write 64 B, p50, of bare stores", true, 1.3, ratio("direct write", 64, "p50_ns", kBareMemory)},
+      {"direct read 64 B, p50, of bare loads", true, 1.3, ratio("direct read", 64, "p50_ns", kBareMemory)},
+      {"direct swap 8 B, p50, of a bare one", true, 1.3, ratio("direct swap", 8, "p50_ns", kBareMemory)},
+      {"direct stream 1 MiB, of bare memcpy", false, 0.9, ratio("direct stream", 1 << 20, "gb_per_s", kBareMemory)},
       {"stream 8 B, of boost::spsc_queue", false, 1.5, against_boost(8, "msgs_per_s")},
       {"stream 64 B, of boost::spsc_queue", false, 5, against_boost(64, "msgs_per_s")},
       {"stream 256 B, of boost::spsc_queue", false, 5, against_boost(256, "msgs_per_s")},

@@ -26,6 +26,7 @@ inline constexpr const char kMemcpy[] = "memcpy";
 inline constexpr const char kFutex[] = "futex wake";
 inline constexpr const char kSocket[] = "socket wake";
 inline constexpr const char kBareTcp[] = "bare TCP";
+inline constexpr const char kBareMemory[] = "bare loads and stores";
 
 // What was measured on.
 struct Machine {

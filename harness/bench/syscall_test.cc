@@ -1,6 +1,7 @@
 // Round trips over a spinning shm channel make no system call: both processes run under ptrace, which stops at every
 // one. A waiting side looks about once a millisecond whether its peer still lives, so a few calls among thousands of
 // round trips are in order; what is shown is that hundreds of them on end make none at all.
+// Nor do operations on memory that was granted directly, in either process.
 // Over tcp a put is one send, and a get that finds its bytes in the socket one recv; in bursts there are fewer.
 #include <errno.h>
 #include <fmt/format.h>
@@ -36,7 +37,8 @@ struct Task {
   uint32_t trips;      // round trips of 8 B per batch
   bool calls_getppid;  // once per round trip, on one side: the counter's own test
   bool tcp = false;
-  uint32_t burst = 0;  // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
+  uint32_t burst = 0;   // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
+  bool direct = false;  // operations on directly granted memory instead of puts and gets
 };
 
 // Which batch each side is in, counted from 1; 0 outside.
@@ -53,9 +55,12 @@ struct Count {
   std::map<uint64_t, uint64_t> by_number;  // inside batches
 };
 
-bool connect_side(int index, const std::string& uri, uint32_t wait, rc_channel* channel) {
-  rc_ctx ctx;
-  if (rc_open(nullptr, &ctx) != RC_OK) return false;
+bool connect_side(int index, const std::string& uri, uint32_t wait, rc_ctx* to, rc_channel* channel) {
+  rc_config pools = {};
+  pools.size = sizeof(pools);
+  pools.mr_bytes = 65536;
+  rc_ctx& ctx = *to;
+  if (rc_open(&pools, &ctx) != RC_OK) return false;
   rc_channel_config config = {};
   config.size = sizeof(config);
   config.wait = wait;
@@ -101,6 +106,41 @@ bool trip_in_turn(int index, rc_channel channel, const Task& task, Page& page, u
   return rc_get(channel, &word, sizeof word, RC_FOREVER, nullptr) == RC_OK && word == number;
 }
 
+// What each side has of the other's memory, and of its own.
+struct Memory {
+  rc_mr mine{0}, local{0};
+  rc_remote theirs{0};
+  uint8_t* at = nullptr;
+
+  bool exchange(rc_ctx ctx, rc_channel channel) {
+    rc_grant grant;
+    rc_region region = {};
+    region.size = sizeof(region);
+    if (rc_mr_alloc(ctx, 4096, 0, &mine) != RC_OK || rc_mr_alloc(ctx, 4096, 0, &local) != RC_OK) return false;
+    if (rc_mr_info(mine, &region) != RC_OK) return false;
+    at = static_cast<uint8_t*>(region.address);
+    return rc_mr_grant(channel, mine, 0, 4096, RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC | RC_MR_DIRECT, RC_LEASE_NONE,
+                       &grant) == RC_OK &&
+           rc_remote_get(channel, kSetUpNs, &theirs) == RC_OK;
+  }
+  // A count in the other's memory, by an atomic, with a write and a read before it; then one comes here.
+  bool round_trip(int index, uint64_t number) const {
+    if (index == 1) await(number);
+    rc_request request;
+    uint64_t old = 0;
+    bool good = rc_write(local, 0, theirs, 64, 1024, nullptr) == RC_OK &&
+                rc_read(local, 0, theirs, 64, 1024, &request) == RC_OK && rc_request_test(request, nullptr) == RC_OK &&
+                rc_compare_swap(theirs, 8, 0, 0, nullptr) == RC_OK && rc_fetch_add(theirs, 0, 1, &request) == RC_OK &&
+                rc_request_test(request, &old) == RC_OK && old == number - 1;
+    if (index == 0) await(number);
+    return good;
+  }
+  void await(uint64_t number) const {
+    while (__atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_ACQUIRE) < number) {
+    }
+  }
+};
+
 // Each side has its own processor: else the scheduler may leave both on one for seconds.
 void pin_to_own_processor(int index) {
   cpu_set_t allowed;
@@ -120,18 +160,22 @@ void pin_to_own_processor(int index) {
   if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(77);
   raise(SIGSTOP);
   pin_to_own_processor(index);
+  rc_ctx ctx;
   rc_channel channel;
-  if (!connect_side(index, uri, task.wait, &channel)) _exit(2);
+  if (!connect_side(index, uri, task.wait, &ctx, &channel)) _exit(2);
   uint64_t number = 0;
   while (number < 1000) {  // until both sides are at it, and know how to wait
     if (!round_trip(index, channel, ++number)) _exit(3);
   }
+  Memory memory;
+  if (task.direct && !memory.exchange(ctx, channel)) _exit(5);
   for (uint32_t batch = 1; batch <= task.batches; ++batch) {
     page.batch[index].store(batch);
     for (uint32_t trip = 0; trip < task.trips; ++trip) {
       ++number;
-      bool good =
-          task.tcp ? trip_in_turn(index, channel, task, page, number - 1000) : round_trip(index, channel, number);
+      bool good = task.direct ? memory.round_trip(index, number - 1000)
+                  : task.tcp  ? trip_in_turn(index, channel, task, page, number - 1000)
+                              : round_trip(index, channel, number);
       if (!good) _exit(4);
       if (task.calls_getppid && index == 0) syscall(SYS_getppid);
     }
@@ -255,6 +299,16 @@ TEST(SystemCalls, SpinningRoundTripsMakeNone) {
   ASSERT_EQ(count.error, "");
   std::cout << described(task, count) << "\n";
   EXPECT_EQ(*std::min_element(count.calls.begin(), count.calls.end()), 0u) << described(task, count);
+}
+
+TEST(SystemCalls, DirectOperationsMakeNone) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 20, 500, false};
+  task.direct = true;
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  EXPECT_EQ(*std::max_element(count.calls.begin(), count.calls.end()), 0u) << described(task, count);
 }
 
 TEST(SystemCalls, TheCounterNoticesOneCallPerRoundTrip) {

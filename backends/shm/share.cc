@@ -1,0 +1,143 @@
+// Direct grants over shm: a granted slice becomes a memory file that both ends map (PROTOCOL.md "Direct grants").
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backends/shm/link.h"
+#include "backends/shm/segment.h"
+#include "core/op_wire.h"
+#include "core/step.h"
+
+namespace rc {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+// A peer whose grants come and go without being taken leaves that many descriptors behind at most.
+constexpr int kHandedMost = 4096;
+
+size_t whole_pages(uint64_t bytes) noexcept { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
+
+// Who may write the file may punch holes into it. The page is then made anew by whoever touches it next, and where
+// memory is counted strictly the kernel may refuse it, which is a deadly signal.
+bool pages_may_be_refused() noexcept { return read_number("/proc/sys/vm/overcommit_memory", "") == 2; }
+
+Code check_rights(uint32_t rights) noexcept {
+  bool all = (rights & kAllRights) == kAllRights;
+  if (!all && (rights & kAllRights) != kRead)
+    return fail_plain(kRights,
+                      "a direct grant over shm is RC_MR_READ, or all three rights: pages have no others to refuse");
+  if (all && pages_may_be_refused())
+    return fail_plain(
+        kUnsupported,
+        "with vm.overcommit_memory = 2 a peer that may write could make this process fault: grant without "
+        "RC_MR_DIRECT, or RC_MR_READ alone");
+  return kOk;
+}
+
+Code hand_over(const ShmLink* link, uint64_t key_id, int file) noexcept {
+  ssize_t n = send_with(link->hand_fd, &key_id, sizeof key_id, file);
+  if (n == static_cast<ssize_t>(sizeof key_id)) return kOk;
+  if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+    return fail_plain(kPeerDead, "the peer died or dropped the connection without closing; reconnect");
+  if (n >= 0 || errno == EAGAIN || errno == EWOULDBLOCK)
+    return fail_plain(kPool, "the peer has not taken the direct grants before this one: it calls rc_remote_get");
+  if (errno == ETOOMANYREFS)
+    return fail_plain(kNoDescriptors, "too many descriptors of this user are on their way to other processes");
+  return fail_errno(kSystem, "sending the descriptor of a direct grant", errno);
+}
+
+// Everything that can fail comes before mremap, which exchanges the pages under the address at once.
+Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept {
+  auto* link = static_cast<ShmLink*>(l);
+  Code code = check_rights(rights);
+  if (code != kOk) return code;
+  size_t bytes = whole_pages(share->bytes);
+  int file = -1;
+  code = make_file({"a direct grant", share->bytes, bytes, "grant less, or without RC_MR_DIRECT"}, &file);
+  if (code != kOk) return code;
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+  // Where unshare moves the bytes to: so that it finds the addresses. Memory it takes only then.
+  void* spare = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED || spare == MAP_FAILED) code = fail_errno(kNoMemory, "mapping a direct grant", errno);
+  if (code == kOk) code = seal_file(file, (rights & kWrite) != 0 ? kSizeSeals : kSizeSeals | F_SEAL_FUTURE_WRITE);
+  if (code == kOk) memcpy(pages, share->at, share->bytes);
+  RC_STEP("share: copied");
+  if (code == kOk) code = hand_over(link, key_id, file);
+  RC_STEP("share: handed over");
+  // If this fails the peer has a file that nobody tells it the key of.
+  if (code == kOk && mremap(pages, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
+    code = fail_errno(kNoMemory, "moving a region to the pages of its direct grant", errno);
+  close(file);
+  if (code != kOk) {
+    if (pages != MAP_FAILED) munmap(pages, bytes);
+    if (spare != MAP_FAILED) munmap(spare, bytes);
+    return code;
+  }
+  RC_STEP("share: done");
+  share->spare = spare;
+  share->by = &kShmExtras;
+  return kOk;
+}
+
+// What the peer maps are the file's pages, and stays so. The owner's address gets others.
+Code shm_unshare(Share* share) noexcept {
+  size_t bytes = whole_pages(share->bytes);
+  uint64_t room = room_bytes();
+  if (bytes > room) {
+    return fail(kNoSpace, "to take a direct grant back needs %llu bytes once more, %llu are available on this machine",
+                static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(room));
+  }
+  memcpy(share->spare, share->at, share->bytes);
+  RC_STEP("unshare: copied");
+  if (mremap(share->spare, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
+    return fail_errno(kNoMemory, "moving a region away from the pages of its direct grant", errno);
+  RC_STEP("unshare: done");
+  *share = Share{};
+  return kOk;
+}
+
+// In the order of the grants, so those before the one that is wanted were revoked before anybody took them.
+Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint8_t** at) noexcept {
+  int socket = static_cast<ShmLink*>(l)->hand_fd, fd = -1;
+  bool write = (rights & kWrite) != 0;
+  if (write && pages_may_be_refused()) return fail_plain(kCorrupt, "the peer shares what may not be shared");
+  for (int i = 0; i < kHandedMost; ++i) {
+    uint64_t found = 0;
+    Code code = look_at_handed(socket, &found, &fd);
+    if (code == kWouldBlock) return fail_plain(kCorrupt, "the peer granted directly and sent no descriptor");
+    if (code != kOk) return code;
+    if (found == key_id) break;
+    close(fd);
+    fd = -1;
+    take_handed(socket);
+  }
+  if (fd < 0) return fail_plain(kCorrupt, "the peer sent other descriptors than that of its direct grant");
+  size_t bytes = whole_pages(granted);
+  Code code = check_file(fd, kSizeSeals, bytes);
+  void* pages = MAP_FAILED;
+  if (code == kOk) {
+    pages = mmap(nullptr, bytes, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    if (pages == MAP_FAILED && (errno == EPERM || errno == EACCES)) {
+      code = fail_plain(kCorrupt, "the peer's memory file does not allow what it granted");
+    } else if (pages == MAP_FAILED) {
+      code = fail_errno(kNoMemory, "mapping a direct grant of the peer", errno);
+    }
+  }
+  close(fd);
+  if (code != kOk) return code;
+  take_handed(socket);
+  RC_STEP("reach: mapped");
+  *at = static_cast<uint8_t*>(pages);
+  return kOk;
+}
+
+void shm_unreach(uint8_t* at, uint64_t bytes) noexcept { munmap(at, whole_pages(bytes)); }
+
+}  // namespace
+
+const Extras kShmExtras = {no_figures, no_device,   no_endpoint, no_connection,
+                           shm_share,  shm_unshare, shm_reach,   shm_unreach};
+
+}  // namespace rc

@@ -1,0 +1,185 @@
+// Direct grants: memory that the peer's processor reaches by itself (PROTOCOL.md "Direct grants").
+#include <string.h>
+
+#include "core/context.h"
+#include "core/ops.h"
+
+namespace rc {
+namespace {
+
+// So much is copied under the lock at once. Less than a ring's worth; smaller ones cost memcpy its way of large copies
+// (1 MiB in pieces of 256 KiB: half the bandwidth).
+constexpr uint64_t kPieceBytes = uint64_t{4} << 20;
+
+// The other end may look at the bytes at any time: what was written before is there before they are, and a word is
+// written or read as one.
+void copy_shared(uint8_t* to, const uint8_t* from, uint64_t n) noexcept {
+  bool word = n == sizeof(uint64_t) &&
+              (reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % sizeof(uint64_t) == 0;
+  std::atomic_thread_fence(std::memory_order_release);  // pairs with the acquire of whoever sees these bytes
+  if (word) {
+    uint64_t value = __atomic_load_n(reinterpret_cast<const uint64_t*>(from), __ATOMIC_RELAXED);
+    __atomic_store_n(reinterpret_cast<uint64_t*>(to), value, __ATOMIC_RELAXED);
+  } else {
+    memcpy(to, from, n);
+  }
+  std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the release of whoever wrote them
+}
+
+uint64_t do_atomic_at(uint8_t* at, const Operation& op) noexcept {
+  auto* word = reinterpret_cast<uint64_t*>(at);
+  if (op.type == kOpAdd) return __atomic_fetch_add(word, op.value, __ATOMIC_SEQ_CST);
+  uint64_t old = op.compare;  // stays so, or becomes what was there instead
+  __atomic_compare_exchange_n(word, &old, op.value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  return old;
+}
+
+}  // namespace
+
+// -------------------------------------------------------------------------------------------------------------- asking
+
+Code Ops::reach(Remote& r) noexcept {
+  Code code = link_->ops->extras->reach(link_, r.lease.key.id, r.lease.bytes, r.lease.rights, &r.at);
+  if (code == kCorrupt) return broken("the peer's direct grant came with no descriptor, or with one that will not do");
+  return code;
+}
+
+void Ops::leave(Remote& r) noexcept {
+  if (r.at != nullptr) link_->ops->extras->unreach(r.at, r.lease.bytes);
+  r.at = nullptr;
+}
+
+Code Ops::run_direct(const Operation& op, const Remote& remote, uint8_t* local, uint64_t* value) noexcept {
+  uint64_t id = remote.id;
+  if (op.type == kOpSwap || op.type == kOpAdd) {
+    uint8_t* at = remote.at + op.remote_offset;
+    if (reinterpret_cast<uintptr_t>(at) % sizeof(uint64_t) != 0) return kAlignment;
+    *value = do_atomic_at(at, op);
+    return kOk;
+  }
+  for (uint64_t done = 0;;) {
+    uint64_t left = op.bytes - done, n = left < kPieceBytes ? left : kPieceBytes;
+    uint8_t *theirs = remote.at + op.remote_offset + done, *ours = local + done;
+    copy_shared(op.type == kOpRead ? ours : theirs, op.type == kOpRead ? theirs : ours, n);
+    done += n;
+    if (done == op.bytes) return kOk;
+    lock_.unlock();
+    lock_.lock();
+    if (over_) return why_;
+    if (remote.id != id || remote.at == nullptr) return kRevoked;
+  }
+}
+
+Code Ops::find_local(const Operation& op, uint32_t access, uint8_t** at) noexcept {
+  const Local& l = local_;
+  if (op.region != l.id || op.bytes > l.bytes || op.region_offset > l.bytes - op.bytes || (access & ~l.access) != 0) {
+    drop_local();
+    Regions::Piece piece = {};
+    Regions::Info info = {};
+    Code code = regions_->hold(Hold::kKept, op.region, op.region_offset, op.bytes, access, &piece);
+    if (code == kOk) code = regions_->info(op.region, &info);
+    if (code != kOk) return code;
+    local_ = {op.region, static_cast<uint8_t*>(info.address), info.bytes, info.access, piece.slot};
+  }
+  *at = local_.at + op.region_offset;
+  return kOk;
+}
+
+void Ops::drop_local() noexcept {
+  if (local_.id != 0) regions_->let_go(Hold::kKept, local_.slot);
+  local_ = {};
+}
+
+void Ops::forget_local(uint64_t region) noexcept {
+  Locked locked(this);
+  if (local_.id == region) drop_local();
+}
+
+// No request of this channel is under way, so nothing that was posted before is overtaken.
+Code Ops::post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept {
+  Regions::Piece piece = {kNone, nullptr, 0};
+  if (op.type != kOpSwap && op.type != kOpAdd) {
+    uint32_t access = op.type == kOpRead ? kWrite : kRead;
+    Code code = op.bytes <= kPieceBytes
+                    ? find_local(op, access, &piece.at)
+                    : regions_->hold(Hold::kRequest, op.region, op.region_offset, op.bytes, access, &piece);
+    if (code != kOk) return code;
+  }
+  uint64_t value = 0;
+  Code result = run_direct(op, remote, piece.at, &value);
+  if (piece.slot != kNone) regions_->let_go(Hold::kRequest, piece.slot);
+  if (op.type == kOpWriteImm && result == kOk) return tell_imm(op, remote.lease.key, detached, request);
+  if (detached) return kOk;
+  Request& done = new_request({}, false);
+  done.state = Request::kDone;
+  done.result = result;
+  done.value = value;
+  *request = done.id;
+  return kOk;
+}
+
+// The bytes are there, the immediate is to follow.
+Code Ops::tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept {
+  OpFrame frame = {};
+  frame.type = kOpImm;
+  frame.word = op.imm;
+  frame.key = key;
+  frame.offset = op.remote_offset;
+  frame.value = op.bytes;
+  Request* r = nullptr;
+  Code code = start(frame, detached, &r);
+  if (code != kOk || r == nullptr) return code;
+  *request = r->id;
+  serve_locked();  // what fails here ends the channel, and the request with it
+  return kOk;
+}
+
+// --------------------------------------------------------------------------------------------------------- being asked
+
+// Not announced yet, so the lock may be given up. On failure the grant is free again.
+Code Ops::share(Grant& g) noexcept {
+  g.shared = g.ending = true;
+  Share* share = regions_->share_of(g.piece.slot);
+  share->at = g.piece.at;
+  share->bytes = g.lease.bytes;
+  lock_.unlock();
+  Code code = link_->ops->extras->share(link_, g.lease.key.id, g.lease.rights, share);
+  lock_.lock();
+  g.ending = false;
+  if (code == kOk) return kOk;
+  g.shared = false;
+  regions_->let_go(Hold::kShare, g.piece.slot);
+  free_grant(g);
+  return code;
+}
+
+Code Ops::unshare(Grant& g) noexcept {
+  while (g.ending) {  // rc_mr_free of another thread is at it
+    lock_.unlock();
+    sched_yield();
+    lock_.lock();
+  }
+  if (!g.shared) return kOk;
+  g.ending = true;
+  lock_.unlock();
+  Code code = regions_->unshare(g.piece.slot);
+  lock_.lock();
+  g.ending = false;
+  if (code != kOk) return code;
+  g.shared = false;
+  regions_->let_go(Hold::kShare, g.piece.slot);
+  return kOk;
+}
+
+Code Ops::end_direct(uint64_t region) noexcept {
+  Locked locked(this);
+  for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    Grant& g = grants_[i];
+    if (!over_ || !g.shared || g.state != Grant::kOver || g.piece.id != region) continue;
+    Code code = unshare(g);
+    if (code != kOk) return code;
+  }
+  return kOk;
+}
+
+}  // namespace rc
