@@ -588,9 +588,10 @@ int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
  * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG;
  * RC_E_BUSY (another thread is in it); RC_E_POOL and what else rc_accept fails with: who wants to come in has to wait;
  * RC_E_IDENTITY, else as rc_connect and rc_accept, with event->member: that member cannot be connected to, told once
- * while it stays so. The mesh goes on after each of them. Blocks: until something happened, or the deadline; over loop
- * and rdma, with a member missing that this end connects to, 10 milliseconds longer. Threads: one at a time; puts and
- * gets on the channels, and rc_channel_close, go on in others. Order: a loss comes before the return. Since: 0.1. */
+ * while it stays so. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a
+ * member missing that this end connects to, 10 milliseconds longer over loop, 200 over rdma. Threads: one at a time;
+ * puts and gets on the channels, and rc_channel_close, go on in others. Order: a loss comes before the return. Since:
+ * 0.1. */
 int32_t rc_mesh_event(rc_mesh mesh, rc_member_event* event, int64_t timeout_ns);
 
 /* Gives a descriptor that is readable when rc_mesh_event has something to do, for epoll and friends. Call rc_mesh_event
