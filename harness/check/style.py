@@ -37,6 +37,8 @@ def main():
     elif checker == "clang-tidy":
         command, files = ["clang-tidy", "--quiet"], product_sources()
         flags = ["--", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-I.", "-Icapi"]
+        # A fifth of what the analyser would look at in large functions: a fifth of its time.
+        flags += ["-Xclang", "-analyzer-config", "-Xclang", "max-nodes=40000"]
     elif checker == "buildifier":
         command = ["buildifier", "--mode=check", "--lint=warn"]
         files = [f for f in tree.files("BUILD.bazel", ".BUILD", ".bzl", "MODULE.bazel", "WORKSPACE")

@@ -12,7 +12,8 @@ uint64_t g_seed = 0;
 // What moves bytes, with every seed. What mostly waits for deadlines or for listeners, with every so many.
 constexpr char kEverySeed[] = "On/Bytes.*:On/Batch.*:On/InPlace.*:On/Messages.*:On/Ending.*";
 constexpr char kNotEverySeed[] =
-    "*SmallRings*:*TimesOut*:*AllOrNothing*:*TellsWhat*:*NoneIsNothing*:*TakesWhatIsThere*:*ArePutAsOne*:*"
+    "*EverySmallSize*:*SmallRings*:*TimesOut*:*AllOrNothing*:*TellsWhat*:*NoneIsNothing*:*TakesWhatIsThere*:*"
+    "ArePutAsOne*:*"
     "FilledInOrder*:"
     "*HalfOneLeft*:*Stop*:*NoView*:*ReservesNothing*:*Kill*:*Death*:*ExitWithout*:*PeersContext*";
 constexpr uint64_t kAllEvery = 20;

@@ -1,8 +1,8 @@
 # shellcheck shell=bash  # sourced by harness/run
 # Lanes: one "bazel test" per configuration, each recorded for summary.py.
 
-LANES=(plain asan clang-tsan)
-ALL_LANES=(plain asan tsan clang-asan clang-tsan rdma rdma-asan)
+LANES=(plain clang-asan clang-tsan)
+ALL_LANES=(plain clang-asan clang-tsan asan tsan rdma rdma-asan)
 LANES_RUN=()
 RECORDS=$(mktemp -d)
 trap 'rm -rf "$RECORDS"' EXIT
