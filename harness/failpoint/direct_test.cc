@@ -144,6 +144,11 @@ class DirectCalls : public testing::Test {
           EXPECT_EQ(1u, grants_of(near.mr));
           EXPECT_EQ(RC_OK, far.write_to_theirs(peers, 8)) << "the grant stays";
           EXPECT_EQ(kPeers, near.at[8]);
+          rc_request carried{0};
+          uint32_t imm = 0;
+          EXPECT_EQ(RC_OK, rc_write_imm(peers, 0, far.theirs, 8, 8, 5, &carried)) << rc_reason();
+          EXPECT_EQ(RC_OK, rc_imm_get(near.channel, 0, &imm)) << "also for what is carried";
+          EXPECT_EQ(RC_OK, rc_request_test(carried, nullptr)) << rc_reason();
           memset(near.at + 8, kMine, 8);
         });
     EXPECT_EQ(0u, grants_of(near.mr));
