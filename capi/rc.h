@@ -819,9 +819,9 @@ int32_t rc_mr_info(rc_mr mr, rc_region* region);
  * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
  * taken the direct ones before); RC_E_IN_USE (a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole
  * pages); RC_E_UNSUPPORTED (the channel has no operations; direct: not this memory, or not over this backend);
- * RC_E_SYSTEM (no random bits); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS (direct); RC_E_CLOSED;
- * RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put side. Order:
- * the peer gets grants in order. Since: 0.2. */
+ * RC_E_SYSTEM (no random bits); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what
+ * the system answered); RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is
+ * copied. Threads: put side. Order: the peer gets grants in order. Since: 0.2. */
 int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns,
                     rc_grant* grant);
 
@@ -852,9 +852,9 @@ int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.
  * Parameters: channel; timeout_ns; remote - out. Returns: as rc_mr_take_back; RC_E_NO_DESCRIPTORS, RC_E_NO_MEMORY,
- * RC_E_SYSTEM (a direct grant cannot be mapped now: repeat the call); RC_E_CORRUPT (also: the peer's direct grant is
- * not what it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is revoked before it is
- * taken is skipped. Since: 0.2. */
+ * RC_E_NO_PERMISSION, RC_E_SYSTEM (a direct grant cannot be mapped now: repeat the call); RC_E_CORRUPT (also: the
+ * peer's direct grant is not what it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is
+ * revoked before it is taken is skipped. Since: 0.2. */
 int32_t rc_remote_get(rc_channel channel, int64_t timeout_ns, rc_remote* remote);
 
 /* Takes a piece of memory by its token. A forged token is noticed by the owner, when it is used.

@@ -159,6 +159,15 @@ extern "C" int __wrap_open(const char* path, int flags, ...) {
   return through<int>("open", -1, [&] { return __real_open(failpoint::opened(path), flags, mode); });
 }
 
+extern "C" void* __real_mremap(void* at, size_t old_bytes, size_t bytes, int flags, ...);
+extern "C" void* __wrap_mremap(void* at, size_t old_bytes, size_t bytes, int flags, ...) {
+  va_list args;
+  va_start(args, flags);
+  void* to = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : nullptr;
+  va_end(args);
+  return through<void*>("mremap", MAP_FAILED, [&] { return __real_mremap(at, old_bytes, bytes, flags, to); });
+}
+
 extern "C" int __real_fcntl(int fd, int command, ...);
 extern "C" int __wrap_fcntl(int fd, int command, ...) {
   va_list args;

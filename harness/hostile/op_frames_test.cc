@@ -164,6 +164,8 @@ TEST_F(OpFrames, OnesThatMakeNoSenseEndTheChannel) {
       {"the highest request", one(make(rc::kOpWrite, UINT32_MAX, 8, 0, 8, 0))},
       {"a read with a payload", one(make(rc::kOpRead, 0, 8, 0, 8, 0))},
       {"an atomic with a payload", one(make(rc::kOpAdd, 0, 8, 0, 8, 0))},
+      {"an immediate with a payload", one(make(rc::kOpImm, 0, 8, 0, 8, 0))},
+      {"an immediate of a request beyond", one(make(rc::kOpImm, 8, 0, 0, 8, 0))},
       {"a write without bytes", one(make(rc::kOpWrite, 0, 0, 0, 8, 0))},
       {"a write of nothing", one(make(rc::kOpWrite, 0, 0, 0, 0, 0))},
       {"a write of more than it says", one(make(rc::kOpWrite, 0, 16, 0, 8, 0))},
@@ -320,6 +322,13 @@ TEST_F(OpFrames, WhatIsNotGrantedIsRefused) {
     c.change(&read);
     send(read);
     EXPECT_EQ(c.code, static_cast<int32_t>(answer().word));
+    rc::OpFrame imm = frame(rc::kOpImm, request);
+    imm.value = 8;
+    c.change(&imm);
+    send(imm);
+    EXPECT_EQ(c.code, static_cast<int32_t>(answer().word));
+    uint32_t taken = 0;
+    EXPECT_EQ(RC_E_WOULD_BLOCK, rc_imm_get(honest_, 0, &taken));
     rc::OpFrame add = frame(rc::kOpAdd, request);
     add.value = 1;
     send(add);
