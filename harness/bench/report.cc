@@ -82,6 +82,7 @@ std::string meaning_of(const std::string& limit) {
     return "hand-over = one core writes into a shared buffer as large as the ring, the other reads it there";
   if (limit == kMemcpy) return "memcpy = one core copies a message into a private area as large as the ring";
   if (limit == kBareTcp) return "bare TCP = one send per message, recv in a loop, TCP_NODELAY, nothing else";
+  if (limit == kWriteBw) return "ib_write_bw = perftest's WRITEs of one message each, 128 under way, read by nobody";
   return limit;
 }
 
@@ -166,6 +167,10 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
     const Row* row = find_row(rows, kOursTcp, case_name, bytes, metric, kBareTcp);
     return row != nullptr ? row->ratio : std::nullopt;
   };
+  auto rdma = [&](const char* case_name, size_t bytes, const char* metric, const char* limit) {
+    const Row* row = find_row(rows, kOursRdma, case_name, bytes, metric, limit);
+    return row != nullptr ? row->ratio : std::nullopt;
+  };
   auto against_boost = [&](size_t bytes, const char* metric) {
     const Row* row = find_row(rows, kBoost, "stream", bytes, metric, nullptr);
     return row != nullptr ? row->ours_to_this : std::nullopt;
@@ -178,6 +183,8 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
       {"round trip 64 B over tcp, p50, of bare TCP", true, 1.15, tcp("pingpong", 64, "p50_ns")},
       {"wake round trip 64 B over tcp, p50, of bare TCP", true, 1.15, tcp("wake", 64, "p50_ns")},
       {"stream 64 KiB over tcp, of bare TCP", false, 0.95, tcp("stream", 65536, "gb_per_s")},
+      {"one way 8 B over rdma, p50, of ib_write_lat", true, 1.5, rdma("pingpong", 8, "p50_ns", kWriteLat)},
+      {"stream 64 KiB over rdma, of ib_write_bw", false, 0.9, rdma("stream", 65536, "gb_per_s", kWriteBw)},
       {"stream 8 B, of boost::spsc_queue", false, 1.5, against_boost(8, "msgs_per_s")},
       {"stream 64 B, of boost::spsc_queue", false, 5, against_boost(64, "msgs_per_s")},
       {"stream 256 B, of boost::spsc_queue", false, 5, against_boost(256, "msgs_per_s")},
