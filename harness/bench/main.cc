@@ -1,4 +1,4 @@
-// harness/run bench: ringchan over shm or tcp beside the limits of the machine and, on request, beside its peers.
+// harness/run bench: ringchan over shm, tcp or rdma beside the limits of the machine and, on request, beside its peers.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 #include "harness/bench/direct_cases.h"
 #include "harness/bench/limits.h"
 #include "harness/bench/peer_lanes.h"
+#include "harness/bench/perftest.h"
 #include "harness/bench/plan.h"
 #include "harness/bench/report.h"
 #include "harness/bench/ringchan_cases.h"
@@ -124,7 +125,34 @@ std::vector<Case> tcp_cases(const Placement& placement, uint32_t wait) {
   return cases;
 }
 
+// Of two limits the first one is what the nearest thing costs: a WRITE, or a SEND.
+std::vector<Case> rdma_cases(const Placement& placement, uint32_t wait) {
+  std::vector<Case> cases;
+  for (size_t bytes : {8, 64, 1024, 65536}) {
+    cases.push_back({"pingpong",
+                     bytes,
+                     pingpong_metrics(),
+                     {perftest_lane(kWriteLat, placement), perftest_lane(kSendLat, placement),
+                      our_lane(kOursRdma, Test::kPingPong, wait, placement)}});
+    if (bytes == 64) cases.back().lanes.push_back(rping_lane(placement));
+  }
+  for (size_t bytes : {64, 4 << 10, 64 << 10, 1 << 20}) {
+    cases.push_back(
+        {"stream",
+         bytes,
+         stream_metrics(bytes),
+         {perftest_lane(kWriteBw, placement), our_lane(kOursRdma, Test::kStream, wait, placement)}});
+  }
+  cases.push_back({"wake",
+                   8,
+                   wake_metrics(),
+                   {perftest_lane(kSendLatEvents, placement),
+                    our_lane(kOursRdma, Test::kPingPong, RC_WAIT_SLEEP, placement)}});
+  return cases;
+}
+
 std::vector<Case> all_cases(const std::string& backend, const Placement& placement, uint32_t wait) {
+  if (backend == kOursRdma) return rdma_cases(placement, wait);
   return backend == kOursTcp ? tcp_cases(placement, wait) : shm_cases(placement, wait);
 }
 
@@ -163,6 +191,8 @@ Effort effort_for(const Case& c, const Options& options) {
   bool direct = c.name == "direct write" || c.name == "direct read" || c.name == "direct swap";
   if (c.name == "pingpong" || direct) effort = quick ? Effort{21, 3, 0.006} : Effort{61, 7, 0.02};
   if (c.name == "wake") effort = quick ? Effort{3, 3, 0.2} : Effort{9, 9, 0.5};
+  // Each sample of perftest is two programs, whose start takes longer than what they measure.
+  if (options.backend == kOursRdma) effort = quick ? Effort{3, 1, 0.03} : Effort{5, 2, 0.1};
   if (options.rounds > 0) effort.rounds = effort.peer_rounds = options.rounds;
   return effort;
 }
@@ -185,6 +215,7 @@ int run(const Options& options) {
   calibrate_clock();
   Placement placement = choose_placement();
   Machine machine = describe(placement, options);
+  if (options.backend == kOursRdma) rdma_port();  // throws where there is none
   std::vector<Case> cases = all_cases(options.backend, placement, wait_code(options.wait));
   check_names(cases, options.only);
   check_writable(options.json);
@@ -236,7 +267,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   rcbench::Options options;
   CLI::App app("Measures ringchan beside the limits of the machine.", "bench");
-  app.add_option("--backend", options.backend, "what carries the bytes")->check(CLI::IsMember({"shm", "tcp"}));
+  app.add_option("--backend", options.backend, "what carries the bytes")->check(CLI::IsMember({"shm", "tcp", "rdma"}));
   app.add_option("--json", options.json, "write all figures to this file");
   app.add_option("--plot", options.picture, "draw a picture (PNG) with gnuplot");
   app.add_flag("--peers", options.peers, "also measure what one could use instead");

@@ -83,6 +83,7 @@ std::string meaning_of(const std::string& limit) {
   if (limit == kMemcpy) return "memcpy = one core copies a message into a private area as large as the ring";
   if (limit == kBareTcp) return "bare TCP = one send per message, recv in a loop, TCP_NODELAY, nothing else";
   if (limit == kBareMemory) return "bare loads and stores = the same on plain shared memory, by memcpy";
+  if (limit == kWriteBw) return "ib_write_bw = perftest's WRITEs of one message each, 128 under way, read by nobody";
   return limit;
 }
 
@@ -175,6 +176,10 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
     const Row* row = find_row(rows, kOursTcp, case_name, bytes, metric, kBareTcp);
     return row != nullptr ? row->ratio : std::nullopt;
   };
+  auto rdma = [&](const char* case_name, size_t bytes, const char* metric, const char* limit) {
+    const Row* row = find_row(rows, kOursRdma, case_name, bytes, metric, limit);
+    return row != nullptr ? row->ratio : std::nullopt;
+  };
   auto against_boost = [&](size_t bytes, const char* metric) {
     const Row* row = find_row(rows, kBoost, "stream", bytes, metric, nullptr);
     return row != nullptr ? row->ours_to_this : std::nullopt;
@@ -191,6 +196,8 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
       {"direct read 64 B, p50, of bare loads", true, 1.3, ratio("direct read", 64, "p50_ns", kBareMemory)},
       {"direct swap 8 B, p50, of a bare one", true, 1.3, ratio("direct swap", 8, "p50_ns", kBareMemory)},
       {"direct stream 1 MiB, of bare memcpy", false, 0.9, ratio("direct stream", 1 << 20, "gb_per_s", kBareMemory)},
+      {"one way 8 B over rdma, p50, of ib_write_lat", true, 1.5, rdma("pingpong", 8, "p50_ns", kWriteLat)},
+      {"stream 64 KiB over rdma, of ib_write_bw", false, 0.9, rdma("stream", 65536, "gb_per_s", kWriteBw)},
       {"stream 8 B, of boost::spsc_queue", false, 1.5, against_boost(8, "msgs_per_s")},
       {"stream 64 B, of boost::spsc_queue", false, 5, against_boost(64, "msgs_per_s")},
       {"stream 256 B, of boost::spsc_queue", false, 5, against_boost(256, "msgs_per_s")},

@@ -15,6 +15,7 @@ namespace rcbench {
 // Names that the report looks for among the rows.
 inline constexpr const char kOurs[] = "shm";
 inline constexpr const char kOursTcp[] = "tcp";
+inline constexpr const char kOursRdma[] = "rdma";
 inline constexpr const char kBatchSuffix[] = ", rc_get_some";
 inline constexpr const char kOursBatch[] = "shm, rc_get_some";
 inline constexpr const char kBoost[] = "boost::spsc_queue";
@@ -27,6 +28,10 @@ inline constexpr const char kFutex[] = "futex wake";
 inline constexpr const char kSocket[] = "socket wake";
 inline constexpr const char kBareTcp[] = "bare TCP";
 inline constexpr const char kBareMemory[] = "bare loads and stores";
+inline constexpr const char kWriteLat[] = "ib_write_lat";
+inline constexpr const char kSendLat[] = "ib_send_lat";
+inline constexpr const char kSendLatEvents[] = "ib_send_lat -e";
+inline constexpr const char kWriteBw[] = "ib_write_bw";
 
 // What was measured on.
 struct Machine {

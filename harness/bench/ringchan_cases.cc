@@ -8,6 +8,8 @@
 #include <string>
 
 #include "capi/rc.h"
+#include "harness/bench/perftest.h"
+#include "harness/bench/report.h"
 #include "harness/conformance/tcp_uri.h"
 
 namespace rcbench {
@@ -99,7 +101,7 @@ class RingchanBatchPort : public RingchanPort {
 
 template <class Port>
 Sample sample_of(const Placement& placement, const std::string& backend, Test test, const Job& job, uint32_t wait) {
-  std::string uri = fresh_uri(backend);
+  std::string uri = fresh_uri(backend, wait == RC_WAIT_SLEEP);
   auto body = [&](int index) {
     return [&, index](Side& side) {
       Port port(index, uri, job.ring_bytes, wait);
@@ -114,7 +116,11 @@ Sample sample_of(const Placement& placement, const std::string& backend, Test te
 
 }  // namespace
 
-std::string fresh_uri(const std::string& backend) {
+std::string fresh_uri(const std::string& backend, bool sleeps) {
+  if (backend == kOursRdma) {
+    RdmaPort at = rdma_port();
+    return fmt::format("rdma://{}:{}?dev={}{}", at.address, fresh_port(), at.device, sleeps ? "&mode=event" : "");
+  }
   if (backend == "tcp") return conformance::unique_tcp_uri("127.0.0.1");
   if (backend != "shm") throw std::runtime_error("there is no way yet to measure over " + backend);
   uint64_t random[2];

@@ -12,7 +12,7 @@
 
 namespace rcbench {
 
-// A test over a fresh channel of this backend ("shm" or "tcp", over this machine), rings of job.ring_bytes; `wait` is
+// A test over a fresh channel of this backend ("shm", "tcp" or "rdma", over this machine), rings of job.ring_bytes; `wait` is
 // one of RC_WAIT_*.
 Sample ringchan_sample(const Placement& placement, const std::string& backend, Test test, const Job& job,
                        uint32_t wait);
@@ -20,8 +20,9 @@ Sample ringchan_sample(const Placement& placement, const std::string& backend, T
 // A stream whose reader takes all that has arrived, up to 64 KiB a call, with rc_get_some.
 Sample ringchan_batch_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait);
 
-// Where two processes of this machine can meet over the backend, and nobody else does. Throws if there is no such one.
-std::string fresh_uri(const std::string& backend);
+// Where two processes of this machine can meet over the backend, and nobody else does; sleeps: as ends that sleep must.
+// Throws if there is no such one.
+std::string fresh_uri(const std::string& backend, bool sleeps = false);
 
 }  // namespace rcbench
 
