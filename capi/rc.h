@@ -356,6 +356,15 @@ typedef struct rc_region {
   uint32_t reserved;
 } rc_region;
 
+/* A piece of a region. What makes one checks it; what takes one checks it again. A cursor is the slice that is left. */
+typedef struct rc_slice {
+  rc_mr mr;
+  uint64_t offset; /* of its first byte in the region */
+  uint64_t bytes;
+} rc_slice;
+
+#define RC_SLICES_MAX 16 /* of one rc_writev or rc_readv */
+
 /* What is known of granted memory, at either end. */
 typedef struct rc_lease {
   uint32_t size;   /* in: sizeof(rc_lease) */
@@ -789,6 +798,23 @@ int32_t rc_mr_free(rc_mr mr);
  * 0 or unknown). Blocks: no. Threads: any. Order: none. Since: 0.2. */
 int32_t rc_mr_info(rc_mr mr, rc_region* region);
 
+/* Makes a slice of a region: the bytes [begin, end).
+ * Parameters: mr; begin, end - offsets in the region; slice - out. Returns: RC_OK; RC_E_RANGE (empty, reversed, or not
+ * within the region); RC_E_INVALID (NULL); RC_E_HANDLE; RC_E_FORKED. Blocks: no. Threads: any. Order: a slice does not
+ * keep its region; once that is freed, uses of the slice are RC_E_HANDLE. Since: 0.2. */
+int32_t rc_mr_slice(rc_mr mr, uint64_t begin, uint64_t end, rc_slice* slice);
+
+/* Makes a slice of a slice.
+ * Parameters: whole; begin, end - offsets in `whole`; part - out, may be `whole` itself. Returns: as rc_mr_slice;
+ * RC_E_RANGE also if it is not within `whole`. Blocks: no. Threads: any. Order: none. Since: 0.2. */
+int32_t rc_slice_part(const rc_slice* whole, uint64_t begin, uint64_t end, rc_slice* part);
+
+/* Takes the next bytes from the front of a slice: a cursor through a region.
+ * Parameters: rest - in: what is left, out: less by `bytes`; bytes - 1..rest->bytes; next - out, not `rest`. Returns:
+ * as rc_slice_part; on failure *rest is as before. Blocks: no. Threads: any; one at a time per `rest`. Order: none.
+ * Since: 0.2. */
+int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
+
 /* Grants the peer of a channel access to a slice of a region and announces it: the peer gets it by rc_remote_get.
  * Parameters: channel; mr - of the channel's context; offset, bytes - the slice; rights - RC_MR_*, at most the region's
  * access; with RC_MR_BY_TOKEN nothing is announced; lease_ns - nanoseconds, 0: RC_LEASE_DEFAULT, at most RC_LEASE_MAX;
@@ -886,6 +912,20 @@ int32_t rc_write_imm(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remot
  * of the moment in which the answer leaves. Since: 0.2. */
 int32_t rc_read(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remote_offset, uint64_t bytes,
                 rc_request* request);
+
+/* Writes several slices, one behind the other, into the peer's memory: a gather list, one request.
+ * Parameters: slices - read during the call only, none of them empty; count - 1..RC_SLICES_MAX; remote, remote_offset -
+ * where the first byte goes; imm - NULL, or a value told as rc_write_imm does; request - out or NULL. Returns: as
+ * rc_write, about all slices before any is held; RC_E_INVALID (slices NULL, count). Blocks: no. Threads: put side.
+ * Order: as one rc_write or rc_write_imm of all bytes. Since: 0.2. */
+int32_t rc_writev(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset, const uint32_t* imm,
+                  rc_request* request);
+
+/* Reads bytes of the peer's memory into several slices, filling them in order: a scatter list, one request.
+ * Parameters: slices - read during the call only, none of them empty; count - 1..RC_SLICES_MAX; remote, remote_offset -
+ * where the first byte comes from; request - out or NULL. Returns: as rc_read; RC_E_INVALID (slices NULL, count).
+ * Blocks: no. Threads: put side. Order: as one rc_read of all bytes. Since: 0.2. */
+int32_t rc_readv(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset, rc_request* request);
 
 /* Puts desired in the place of a 64-bit word of the peer's memory if it holds expected; the request's value is what it
  * held. Atomic against other operations of this kind and against the owner's own 64-bit atomics. Parameters: remote,

@@ -13,6 +13,7 @@
 #include "core/atomics.h"
 #include "core/backend.h"
 #include "core/doorbell.h"
+#include "core/gather.h"
 #include "core/op_wire.h"
 #include "core/region.h"
 #include "core/ring.h"
@@ -55,6 +56,8 @@ struct Operation {
   uint64_t value;    // the new word or the addend
   uint64_t compare;  // the expected word
   uint32_t imm;
+  const Slice* pieces = nullptr;  // the local bytes, if they are a list; `bytes` is its sum
+  uint32_t pieces_count = 0;
 };
 
 // A granted piece of memory as both ends describe it.
@@ -128,8 +131,7 @@ class Ops {
     bool queued;    // its number is in to_send_
     bool detached;  // freed as soon as it is over
     OpFrame frame;
-    uint32_t region;  // held; kNone: no local bytes
-    uint8_t* local;
+    Gather local;   // held; of a free request nothing
     uint64_t done;  // bytes sent or received
     Code result;
     uint64_t value;
@@ -162,7 +164,6 @@ class Ops {
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16 };
-  static constexpr uint32_t kNone = Regions::kNone;
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;
@@ -173,9 +174,12 @@ class Ops {
   // Moves frames into the op ring while there is room, and publishes them.
   Code pump() noexcept;
   bool has_room(size_t bytes) noexcept;
-  void write_frame(const OpFrame& frame, const uint8_t* payload) noexcept;
-  // Copies as much of left bytes as there is room for behind a header; 0: there is no room.
-  size_t write_piece(OpFrame frame, const uint8_t* from, uint64_t left) noexcept;
+  // write(): writes the payload, frame.bytes of it.
+  template <class Write>
+  void write_frame(const OpFrame& frame, Write write) noexcept;
+  void write_frame(const OpFrame& frame) noexcept;
+  // How many of left bytes there is room for behind a header; 0: there is no room.
+  uint32_t room_for(uint64_t left) noexcept;
   bool send_item(uint32_t item) noexcept;
   bool send_request(uint32_t slot) noexcept;
   bool send_answer(uint32_t slot) noexcept;

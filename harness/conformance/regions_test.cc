@@ -174,6 +174,67 @@ TEST_F(RegionsOfAContext, MemoryThatIsNotThereIsRefused) {
   munmap(three + 2 * page, page);
 }
 
+// Scenario C7, and the cursor.
+TEST_F(RegionsOfAContext, SlicesAreCheckedWhenTheyAreMade) {
+  rc_mr mr = alloc(4096);
+  rc_slice slice = {};
+  const uint64_t good[][2] = {{0, 4096}, {2048, 4096}, {1000, 4000}, {1234, 1235}};
+  for (const auto& g : good) {
+    EXPECT_RC(RC_OK, rc_mr_slice(mr, g[0], g[1], &slice));
+    EXPECT_EQ(mr.id, slice.mr.id);
+    EXPECT_EQ(g[0], slice.offset);
+    EXPECT_EQ(g[1] - g[0], slice.bytes);
+  }
+  struct {
+    uint64_t begin, end;
+    const char* why;
+  } bad[] = {{5, 5, "empty"},      {20, 10, "reversed"},           {0, 4097, "within"}, {4096, 4097, "within"},
+             {4096, 4096, "empty"}, {UINT64_MAX, 2, "reversed"}, {1, UINT64_MAX, "within"}};
+  for (const auto& b : bad) {
+    EXPECT_RC_NAMES(RC_E_RANGE, b.why, rc_mr_slice(mr, b.begin, b.end, &slice));
+    EXPECT_EQ(0u, slice.mr.id + slice.bytes);
+  }
+  EXPECT_RC(RC_E_INVALID, rc_mr_slice(mr, 0, 1, nullptr));
+  EXPECT_RC(RC_E_HANDLE, rc_mr_slice(rc_mr{7}, 0, 1, &slice));
+  ASSERT_RC(RC_OK, rc_mr_slice(mr, 1000, 2000, &slice));
+  rc_slice part = {};
+  EXPECT_RC(RC_OK, rc_slice_part(&slice, 10, 30, &part));
+  EXPECT_EQ(1010u, part.offset);
+  EXPECT_EQ(20u, part.bytes);
+  EXPECT_RC(RC_OK, rc_slice_part(&part, 0, 20, &part));
+  EXPECT_EQ(1010u, part.offset);
+  EXPECT_RC_NAMES(RC_E_RANGE, "within", rc_slice_part(&slice, 0, 1001, &part));  // of the slice
+  rc_slice forged = {mr, UINT64_MAX - 5, 100};
+  EXPECT_RC(RC_E_RANGE, rc_slice_part(&forged, 0, 50, &part));
+  forged = {mr, 4000, 200};
+  EXPECT_RC(RC_E_RANGE, rc_slice_part(&forged, 90, 100, &part));
+  EXPECT_RC(RC_E_INVALID, rc_slice_part(nullptr, 0, 1, &part));
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+  EXPECT_RC(RC_E_HANDLE, rc_slice_part(&slice, 0, 1, &part)) << "the region is gone";
+}
+
+TEST_F(RegionsOfAContext, ACursorGoesThroughASlice) {
+  rc_mr mr = alloc(4096);
+  rc_slice rest = {}, next = {};
+  ASSERT_RC(RC_OK, rc_mr_slice(mr, 100, 200, &rest));
+  EXPECT_RC(RC_OK, rc_slice_next(&rest, 30, &next));
+  EXPECT_EQ(100u, next.offset);
+  EXPECT_EQ(30u, next.bytes);
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, 71, &next)) << "only 70 are left";
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, 0, &next));
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, UINT64_MAX, &next));
+  EXPECT_RC(RC_E_INVALID, rc_slice_next(&rest, 1, &rest));
+  EXPECT_RC(RC_E_INVALID, rc_slice_next(&rest, 1, nullptr));
+  EXPECT_RC(RC_E_INVALID, rc_slice_next(nullptr, 1, &next));
+  EXPECT_EQ(130u, rest.offset);
+  EXPECT_EQ(70u, rest.bytes);
+  EXPECT_RC(RC_OK, rc_slice_next(&rest, 70, &next));
+  EXPECT_EQ(130u, next.offset);
+  EXPECT_EQ(0u, rest.bytes);
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, 1, &next)) << "it is at its end";
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+}
+
 TEST_F(RegionsOfAContext, TheCallersMemoryMayHoldThePools) {
   EXPECT_RC(RC_OK, rc_close(ctx_));
   rc_config config = small_config();
