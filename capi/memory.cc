@@ -8,6 +8,7 @@
 #include "capi/config.h"
 #include "capi/inside.h"
 #include "core/ops.h"
+#include "core/pool_memory.h"
 
 namespace rc {
 namespace {
@@ -113,7 +114,15 @@ int32_t rc_mr_info(rc_mr mr, rc_region* region) {
   Regions::Info info = {};
   Code code = c->regions().info(mr.id, &info);
   if (code != kOk) return code;
-  rc_region full = {0, info.access, info.address, info.bytes, info.registered, info.requests, info.grants, 0};
+  auto page_bytes = static_cast<uint32_t>(c->limits().huge_pages ? kHugePage : kRegionPage);
+  rc_region full = {0,
+                    info.access,
+                    info.address,
+                    info.bytes,
+                    info.registered,
+                    info.requests,
+                    info.grants,
+                    info.registered ? 0 : page_bytes};
   return write_answer(region, region->size, &full, sizeof full, "rc_region");
 }
 
@@ -249,9 +258,9 @@ int32_t rc_imm_get(rc_channel channel, int64_t timeout_ns, uint32_t* imm) {
 
 int32_t rc_writev(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset, const uint32_t* imm,
                   rc_request* request) {
-  return operate_list({imm != nullptr ? kOpWriteImm : kOpWrite, remote.id, remote_offset, 0, 0, 0, 0, 0,
-                       imm != nullptr ? *imm : 0},
-                      slices, count, request);
+  return operate_list(
+      {imm != nullptr ? kOpWriteImm : kOpWrite, remote.id, remote_offset, 0, 0, 0, 0, 0, imm != nullptr ? *imm : 0},
+      slices, count, request);
 }
 
 int32_t rc_readv(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset,

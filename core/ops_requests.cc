@@ -112,8 +112,8 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
     const Slice one = {op.region, op.region_offset, op.bytes};
     bool list = op.pieces_count != 0;
     Gather& local = requests_[free_requests_.front()].local;  // of the request that start takes
-    code = local.hold(regions_, list ? op.pieces : &one, list ? op.pieces_count : 1,
-                      op.type == kOpRead ? kWrite : kRead);
+    code =
+        local.hold(regions_, list ? op.pieces : &one, list ? op.pieces_count : 1, op.type == kOpRead ? kWrite : kRead);
     if (code != kOk) return code;
   }
   OpFrame frame = {};

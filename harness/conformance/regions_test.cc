@@ -1,4 +1,5 @@
 // Regions without a channel: the pool, registered memory, handles.
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -188,7 +189,7 @@ TEST_F(RegionsOfAContext, SlicesAreCheckedWhenTheyAreMade) {
   struct {
     uint64_t begin, end;
     const char* why;
-  } bad[] = {{5, 5, "empty"},      {20, 10, "reversed"},           {0, 4097, "within"}, {4096, 4097, "within"},
+  } bad[] = {{5, 5, "empty"},       {20, 10, "reversed"},        {0, 4097, "within"},      {4096, 4097, "within"},
              {4096, 4096, "empty"}, {UINT64_MAX, 2, "reversed"}, {1, UINT64_MAX, "within"}};
   for (const auto& b : bad) {
     EXPECT_RC_NAMES(RC_E_RANGE, b.why, rc_mr_slice(mr, b.begin, b.end, &slice));
@@ -252,6 +253,56 @@ TEST_F(RegionsOfAContext, TheCallersMemoryMayHoldThePools) {
   EXPECT_LE(at + kPool, memory_.data() + bytes);
   for (uint64_t i = 0; i < kPool; ++i) ASSERT_EQ(0, at[i]);
   exchange(ctx_);
+}
+
+// One line of /proc/meminfo, or of the piece of /proc/self/smaps about an address; 0: there is none.
+uint64_t system_figure(const char* path, const char* name, const void* address) {
+  FILE* file = fopen(path, "re");
+  char line[512], format[64];
+  snprintf(format, sizeof format, "%s: %%llu", name);
+  unsigned long long from, to, value = 0;
+  bool here = address == nullptr;
+  while (file != nullptr && fgets(line, sizeof line, file) != nullptr) {
+    auto at = reinterpret_cast<uintptr_t>(address);
+    if (address != nullptr && sscanf(line, "%llx-%llx ", &from, &to) == 2) here = from <= at && at < to;
+    if (here && sscanf(line, format, &value) == 1) break;
+  }
+  if (file != nullptr) fclose(file);
+  return value;
+}
+
+// Where pages can be had the pool lies in them; where not, rc_open says how to get them, and never does without.
+TEST_F(RegionsOfAContext, HugePagesOnRequest) {
+  constexpr uint64_t kHuge = 2 << 20;
+  rc_mr mr = alloc(4096);
+  EXPECT_EQ(4096u, about(mr).page_bytes);
+  rc_config config = small_config();
+  config.mr_bytes = kPool;
+  config.flags = RC_HUGE_PAGES;
+  uint64_t bytes = 0;
+  ASSERT_RC(RC_OK, rc_footprint(&config, &bytes));
+  rc_ctx ctx{0};
+  uint64_t free_pages = system_figure("/proc/meminfo", "HugePages_Free", nullptr);
+  int32_t code = rc_open(&config, &ctx);
+  if (code == RC_OK) {
+    EXPECT_GE(free_pages, bytes / kHuge);
+    ASSERT_RC(RC_OK, rc_mr_alloc(ctx, kPool, 0, &mr));
+    EXPECT_EQ(kHuge, about(mr).page_bytes);
+    memset(about(mr).address, 1, kPool);
+    EXPECT_EQ(kHuge / 1024, system_figure("/proc/self/smaps", "KernelPageSize", about(mr).address));
+    exchange(ctx);
+    EXPECT_RC(RC_OK, rc_close(ctx));
+    EXPECT_GE(system_figure("/proc/meminfo", "HugePages_Free", nullptr), free_pages) << "they are given back";
+  } else if (code != RC_E_UNSUPPORTED) {  // else this kernel knows none of 2 MiB
+    EXPECT_RC_NAMES(RC_E_NO_MEMORY, "vm.nr_hugepages", rc_open(&config, &ctx));
+    EXPECT_EQ(0u, ctx.id);
+  }
+  memory_.resize(bytes);
+  config.memory = memory_.data();
+  config.memory_bytes = bytes;
+  EXPECT_RC_NAMES(RC_E_INVALID, "RC_HUGE_PAGES", rc_open(&config, &ctx));
+  config.flags = 2;
+  EXPECT_RC_NAMES(RC_E_CONFIG, "flags", rc_open(&config, &ctx));
 }
 
 TEST_F(RegionsOfAContext, AContextWithoutRegionsHasNone) {

@@ -77,6 +77,22 @@ TEST_P(Requests, CancelTakesBackWhatHasNotLeft) {
   EXPECT_RC(RC_OK, rc_mr_free(local_));
 }
 
+// Whoever is granted a region may change it, or see it half read.
+TEST_P(Requests, ARegionInFlightCannotBeGranted) {
+  lend();
+  rc_request request{0};
+  rc_grant grant{99};
+  EXPECT_RC(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 1, &request));  // over when the immediate has been taken
+  EXPECT_RC_NAMES(RC_E_IN_USE, "requests in flight", rc_mr_grant(ch_, local_, 64, 8, RC_MR_READ, 0, &grant));
+  EXPECT_EQ(0u, grant.id);
+  EXPECT_RC(RC_E_IN_USE, rc_mr_grant(ch_, local_, 64, 8, RC_MR_READ | RC_MR_BY_TOKEN, 0, &grant));
+  EXPECT_EQ(0u, about(local_).grants);
+  EXPECT_EQ(RC_OK, far_soon(on(Op::kImmGet)).code);
+  EXPECT_RC(RC_OK, finish(request));
+  EXPECT_RC(RC_OK, rc_mr_grant(ch_, local_, 64, 8, RC_MR_READ, 0, &grant));
+  EXPECT_RC(RC_OK, rc_grant_revoke(grant));
+}
+
 // Each waits for the other, and nobody calls anything else.
 TEST_P(Requests, TwoEndsThatOnlyWaitServeEachOther) {
   constexpr uint64_t kLarge = 300000;
