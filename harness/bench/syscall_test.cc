@@ -36,7 +36,8 @@ struct Task {
   uint32_t trips;      // round trips of 8 B per batch
   bool calls_getppid;  // once per round trip, on one side: the counter's own test
   bool tcp = false;
-  uint32_t burst = 0;  // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
+  uint32_t burst = 0;       // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
+  bool operations = false;  // a trip is a write, a read, an add and a gathered write of one side, done by the other
 };
 
 // Which batch each side is in, counted from 1; 0 outside.
@@ -53,9 +54,18 @@ struct Count {
   std::map<uint64_t, uint64_t> by_number;  // inside batches
 };
 
-bool connect_side(int index, const std::string& uri, uint32_t wait, rc_channel* channel) {
+// What a side has of memory: its own region, and the other's.
+struct Memory {
+  rc_mr mr;
+  rc_remote remote;
+};
+
+bool connect_side(int index, const std::string& uri, uint32_t wait, rc_channel* channel, Memory* memory) {
   rc_ctx ctx;
-  if (rc_open(nullptr, &ctx) != RC_OK) return false;
+  rc_config pools = {};
+  pools.size = sizeof pools;
+  pools.mr_bytes = 4096;
+  if (rc_open(&pools, &ctx) != RC_OK || rc_mr_alloc(ctx, 4096, 0, &memory->mr) != RC_OK) return false;
   rc_channel_config config = {};
   config.size = sizeof(config);
   config.wait = wait;
@@ -69,6 +79,26 @@ bool round_trip(int index, rc_channel channel, uint64_t number) {
   if (index == 0 && rc_put(channel, &number, sizeof(number), RC_FOREVER, nullptr) != RC_OK) return false;
   if (rc_get(channel, &got, sizeof(got), RC_FOREVER, nullptr) != RC_OK || got != number) return false;
   return index == 0 || rc_put(channel, &number, sizeof(number), RC_FOREVER, nullptr) == RC_OK;
+}
+
+// The side that grants serves until all four are done.
+bool operate(int index, rc_channel channel, const Memory& memory, Page& page, uint64_t number) {
+  if (index == 1) {
+    while (page.turn.load() < number) {
+      if (rc_progress(channel) != RC_OK) return false;
+    }
+    return true;
+  }
+  const rc_slice list[2] = {{memory.mr, 0, 8}, {memory.mr, 64, 56}};
+  rc_request all[4];
+  bool good = rc_write(memory.mr, 0, memory.remote, 64, 64, &all[0]) == RC_OK &&
+              rc_read(memory.mr, 128, memory.remote, 64, 64, &all[1]) == RC_OK &&
+              rc_fetch_add(memory.remote, 0, 1, &all[2]) == RC_OK &&
+              rc_writev(list, 2, memory.remote, 128, nullptr, &all[3]) == RC_OK;
+  uint64_t old = 0;
+  for (int i = 0; good && i < 4; ++i) good = rc_request_wait(all[i], RC_FOREVER, i == 2 ? &old : nullptr) == RC_OK;
+  page.turn.store(number);
+  return good && old + 1 == number;
 }
 
 // A wait that makes no system call.
@@ -121,17 +151,22 @@ void pin_to_own_processor(int index) {
   raise(SIGSTOP);
   pin_to_own_processor(index);
   rc_channel channel;
-  if (!connect_side(index, uri, task.wait, &channel)) _exit(2);
+  Memory memory = {};
+  rc_grant grant;
+  if (!connect_side(index, uri, task.wait, &channel, &memory)) _exit(2);
   uint64_t number = 0;
   while (number < 1000) {  // until both sides are at it, and know how to wait
     if (!round_trip(index, channel, ++number)) _exit(3);
   }
+  if (index == 1 && rc_mr_grant(channel, memory.mr, 0, 4096, 7, 0, &grant) != RC_OK) _exit(5);
+  if (index == 0 && rc_remote_get(channel, RC_FOREVER, &memory.remote) != RC_OK) _exit(6);
   for (uint32_t batch = 1; batch <= task.batches; ++batch) {
     page.batch[index].store(batch);
     for (uint32_t trip = 0; trip < task.trips; ++trip) {
       ++number;
-      bool good =
-          task.tcp ? trip_in_turn(index, channel, task, page, number - 1000) : round_trip(index, channel, number);
+      bool good = task.operations ? operate(index, channel, memory, page, number - 1000)
+                  : task.tcp      ? trip_in_turn(index, channel, task, page, number - 1000)
+                                  : round_trip(index, channel, number);
       if (!good) _exit(4);
       if (task.calls_getppid && index == 0) syscall(SYS_getppid);
     }
@@ -250,6 +285,17 @@ std::string described(const Task& task, const Count& count) {
 TEST(SystemCalls, SpinningRoundTripsMakeNone) {
   if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
   Task task = {RC_WAIT_SPIN, 1000, 200, false};
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  std::cout << described(task, count) << "\n";
+  EXPECT_EQ(*std::min_element(count.calls.begin(), count.calls.end()), 0u) << described(task, count);
+}
+
+// Carried as they are, they ring nobody who is awake.
+TEST(SystemCalls, OperationsOverShmMakeNoneWhileTheOwnerLooks) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 300, 100, false, false, 0, true};
   Count count = Tracer(task).run();
   if (!count.skip.empty()) GTEST_SKIP() << count.skip;
   ASSERT_EQ(count.error, "");
