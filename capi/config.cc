@@ -71,8 +71,11 @@ Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_
   if (code == kOk) code = check_range("rc_config.requests_max", c.requests_max, kRequestsMax);
   if (code == kOk) code = check_range("rc_config.peer_rights", c.peer_rights, kAllRights);
   if (code == kOk) code = check_range("rc_config.progress_thread", c.progress_thread, 1);
-  if (code == kOk && c.reserved != 0)
-    code = fail(kConfig, "rc_config.reserved is %u: unknown to this library", c.reserved);
+  if (code == kOk && (c.flags & ~RC_HUGE_PAGES) != 0)
+    code = fail(kConfig, "rc_config.flags %#x are unknown to this library", c.flags);
+  if (code == kOk && c.flags != 0 && c.memory != nullptr)
+    code =
+        fail_plain(kInvalid, "RC_HUGE_PAGES is about the library's own mapping, and rc_config.memory is the caller's");
   if (code == kOk && c.op_ring_bytes != 0 && c.op_ring_bytes < kOpRingMin)
     code = fail(kInvalid, "rc_config.op_ring_bytes is %u, at least %u are needed", c.op_ring_bytes, kOpRingMin);
   if (code != kOk) return code;
@@ -90,6 +93,7 @@ Code read_limits(const rc_config* config, Limits* limits, void** memory, uint64_
   limits->mesh_members_max = c.mesh_members_max != 0 ? c.mesh_members_max : 64;
   limits->ring_bytes = value_or(c.ring_bytes, kRingBytesDefault);
   limits->progress_thread = c.progress_thread != 0;
+  limits->huge_pages = (c.flags & RC_HUGE_PAGES) != 0;
   *memory = c.memory;
   *memory_bytes = c.memory_bytes;
   return kOk;

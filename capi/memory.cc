@@ -8,6 +8,7 @@
 #include "capi/config.h"
 #include "capi/inside.h"
 #include "core/ops.h"
+#include "core/pool_memory.h"
 
 namespace rc {
 namespace {
@@ -66,6 +67,22 @@ Code operate(const Operation& operation, rc_request* request) noexcept {
   });
 }
 
+Code operate_list(Operation operation, const rc_slice* slices, uint32_t count, rc_request* request) noexcept {
+  if (request != nullptr) request->id = 0;
+  if (slices == nullptr) return null_argument("slices");
+  if (count == 0 || count > kPiecesMax) return fail(kInvalid, "count is %u, not in 1..%u", count, kPiecesMax);
+  static_assert(sizeof(rc_slice) == sizeof(Slice) && kPiecesMax == RC_SLICES_MAX);
+  Slice pieces[kPiecesMax];
+  for (uint32_t i = 0; i < count; ++i) {
+    pieces[i] = {slices[i].mr.id, slices[i].offset, slices[i].bytes};
+    if (__builtin_add_overflow(operation.bytes, slices[i].bytes, &operation.bytes))
+      return fail_plain(kRange, "the slices together have more than 2^64 bytes");
+  }
+  operation.pieces = pieces;
+  operation.pieces_count = count;
+  return operate(operation, request);
+}
+
 }  // namespace
 }  // namespace rc
 
@@ -105,7 +122,15 @@ int32_t rc_mr_info(rc_mr mr, rc_region* region) {
   Regions::Info info = {};
   Code code = c->regions().info(mr.id, &info);
   if (code != kOk) return code;
-  rc_region full = {0, info.access, info.address, info.bytes, info.registered, info.requests, info.grants, 0};
+  auto page_bytes = static_cast<uint32_t>(c->limits().huge_pages ? kHugePage : kRegionPage);
+  rc_region full = {0,
+                    info.access,
+                    info.address,
+                    info.bytes,
+                    info.registered,
+                    info.requests,
+                    info.grants,
+                    info.registered ? 0 : page_bytes};
   return write_answer(region, region->size, &full, sizeof full, "rc_region");
 }
 
@@ -239,6 +264,18 @@ int32_t rc_fetch_add(rc_remote remote, uint64_t remote_offset, uint64_t addend, 
 int32_t rc_imm_get(rc_channel channel, int64_t timeout_ns, uint32_t* imm) {
   if (imm == nullptr) return null_argument("imm");
   return on_side(channel.id, kGetSide, [&](Channel& c) noexcept { return c.imm_get(timeout_ns, imm); });
+}
+
+int32_t rc_writev(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset, const uint32_t* imm,
+                  rc_request* request) {
+  return operate_list(
+      {imm != nullptr ? kOpWriteImm : kOpWrite, remote.id, remote_offset, 0, 0, 0, 0, 0, imm != nullptr ? *imm : 0},
+      slices, count, request);
+}
+
+int32_t rc_readv(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset,
+                 rc_request* request) {
+  return operate_list({kOpRead, remote.id, remote_offset, 0, 0, 0, 0, 0, 0}, slices, count, request);
 }
 
 // ------------------------------------------------------------------------------------------------------------ requests

@@ -256,6 +256,24 @@ int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint
                  [&](Channel& c) noexcept { return c.recv(data, capacity, n, imm, has_imm, timeout_ns); });
 }
 
+int32_t rc_message_view(rc_channel channel, rc_const_span spans[2], size_t* n, uint32_t* imm, uint32_t* has_imm,
+                        int64_t timeout_ns) {
+  if (n == nullptr) return null_argument("n");
+  *n = 0;
+  if (spans == nullptr) return null_argument("spans");
+  spans[0] = spans[1] = {nullptr, 0};
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept {
+    ConstSpan view[2] = {};
+    Code code = c.view(view, n, imm, has_imm, timeout_ns);
+    for (int i = 0; code == kOk && i < 2; ++i) spans[i] = {view[i].data, view[i].bytes};
+    return code;
+  });
+}
+
+int32_t rc_message_release(rc_channel channel) {
+  return on_side(channel.id, kGetSide, [](Channel& c) noexcept { return c.end_view(); });
+}
+
 // ----------------------------------------------------------------------------------------------------------------
 // looking
 

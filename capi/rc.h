@@ -13,10 +13,9 @@
  *     shm:NAME             two processes of one host (abstract unix socket; one network namespace)
  *     shm:/path/to.sock    the same, the meeting point is a path and file permissions rule
  *     tcp://HOST:PORT      two processes anywhere of the same byte order; HOST is a name, an IPv4 address or an IPv6
- *                          address in brackets; PORT 0 lets the system choose for a listener (rc_listener_uri tells)
- *
- * A tcp URI may end in ?timeout_ms=N (so long may the peer's machine be silent; 1,000 to 86,400,000, default 10,000)
- * and &busy_poll_us=N (SO_BUSY_POLL; default none). Each end has its own.
+ *                          address in brackets; PORT 0 lets the system choose for a listener (rc_listener_uri tells);
+ *                          parameters, each end's own: ?timeout_ms=N (so long may the peer's machine be silent; 1,000
+ *                          to 86,400,000, default 10,000) and &busy_poll_us=N (SO_BUSY_POLL; default none)
  *     rdma://host:port     two processes anywhere, over an RDMA device (InfiniBand, RoCE, soft-RoCE); parameters behind
  *                          "?", joined by "&": dev=NAME, port=N, mode=poll|event (event: this end can sleep and has a
  *                          descriptor), timeout_ms=N (2000: so long may the peer's NIC be silent), retry_count=N,
@@ -197,8 +196,11 @@ typedef struct rc_config {
   uint64_t peer_mr_bytes;   /* the largest region a peer may ask for; default 0: none */
   uint64_t peer_mr_total;   /* all of them together, per channel; default mr_bytes */
   uint32_t progress_thread; /* 1: a thread does what rc_progress_all does, until rc_close; default 0: none */
-  uint32_t reserved;        /* 0 */
+  uint32_t flags;           /* RC_HUGE_PAGES or 0 */
 } rc_config;
+
+/* rc_config.flags */
+#define RC_HUGE_PAGES 1u /* the pools, regions among them, lie in huge pages of 2 MiB, or rc_open fails */
 
 /* How a side waits. */
 #define RC_WAIT_ADAPTIVE 0 /* spin a little, yield a little, then sleep; how little is learnt */
@@ -358,8 +360,17 @@ typedef struct rc_region {
   uint32_t registered; /* 1: the caller's memory, 0: of the pool */
   uint32_t requests;   /* operations in flight that move its bytes */
   uint32_t grants;     /* grants that have not ended */
-  uint32_t reserved;
+  uint32_t page_bytes; /* of the pool: 4,096, or 2,097,152 with RC_HUGE_PAGES; 0: registered memory, not known */
 } rc_region;
+
+/* A piece of a region. What makes one checks it; what takes one checks it again. A cursor is the slice that is left. */
+typedef struct rc_slice {
+  rc_mr mr;
+  uint64_t offset; /* of its first byte in the region */
+  uint64_t bytes;
+} rc_slice;
+
+#define RC_SLICES_MAX 16 /* of one rc_writev or rc_readv */
 
 /* What is known of granted memory, at either end. */
 typedef struct rc_lease {
@@ -401,8 +412,9 @@ int32_t rc_footprint(const rc_config* config, uint64_t* bytes);
  * Parameters: config - or NULL for defaults, read during the call only; its memory stays the context's until rc_close;
  *   ctx - out.
  * Returns: RC_OK; RC_E_CONFIG, RC_E_INVALID, RC_E_SIZE (also: memory_bytes below the footprint); RC_E_POOL (64 contexts
- *   are open in this process); RC_E_NO_MEMORY; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM (no progress thread could be started).
- * Blocks: no. Threads: any. Order: before everything else. Since: 0.1. */
+ *   are open in this process); RC_E_NO_MEMORY (also: not so many huge pages are free; the reason says how to get them);
+ *   RC_E_UNSUPPORTED (RC_HUGE_PAGES on a system that has none of 2 MiB); RC_E_NO_DESCRIPTORS; RC_E_SYSTEM (no progress
+ * thread could be started). Blocks: no. Threads: any. Order: before everything else. Since: 0.1. */
 int32_t rc_open(const rc_config* config, rc_ctx* ctx);
 
 /* Closes a context with all its channels and listeners, and gives its memory back.
@@ -426,7 +438,8 @@ int32_t rc_stop(rc_ctx ctx);
  * another thread is in a call on a channel or a mesh of the context, which may be told the same); RC_E_NO_DESCRIPTORS
  * (two per channel are taken); RC_E_NO_MEMORY; RC_E_NO_SPACE (epoll watches); RC_E_SYSTEM. From then on rc_connect,
  * rc_accept, rc_listen and rc_mesh_open may return these, too. Blocks: no. Threads: any; from then on use each channel
- * with one thread for both sides. Order: none. Since: 0.2. */
+ * with one thread for both sides. It is an epoll of epolls, and the kernel nests these five deep at most
+ * (epoll_ctl: ELOOP): add it to an epoll of your own that is in no other. Order: none. Since: 0.2. */
 int32_t rc_fd(rc_ctx ctx, int32_t* fd);
 
 /* Tells which channels, listeners and meshes of a context may have something to do, without looking at the others; or
@@ -454,13 +467,15 @@ int32_t rc_progress_all(rc_ctx ctx);
  * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
  * RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
  * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
- * RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
+ * RC_E_NO_DEVICE (rdma: no device, library or port that would do); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for
+ * the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.
  * Parameters: listener; timeout_ns - nanoseconds; channel - out.
  * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_HANDLE; RC_E_BUSY (another thread accepts);
- *   RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION; RC_E_SYSTEM. A client that
+ *   RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION; RC_E_SYSTEM; RC_E_CLOSING
+ *   (another thread closes the listener); RC_E_STATE (it is an endpoint: rc_endpoint_connect). A client that
  * misbehaves in the handshake is dropped and told why; that is no error here. Blocks: until a client has completed the
  * handshake, or the deadline. Threads: one at a time per listener. Order: clients in the order in which they complete.
  * Since: 0.1. */
@@ -498,8 +513,9 @@ int32_t rc_listener_close(rc_listener listener);
  * listener has another ring size); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION
  * (also: other user, wrong token); RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died
  * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline);
- * RC_E_SYSTEM. Blocks: until the listener's rc_accept has
- * taken the connection, or the deadline. Threads: any. Order: after rc_open. Since: 0.1. */
+ * RC_E_NO_DEVICE (rdma: no device, library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is
+ * none of its members); RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the connection, or the deadline;
+ * a look-up of a host's name knows no deadline. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
 
@@ -579,7 +595,7 @@ int32_t rc_mesh_open(rc_ctx ctx, const rc_mesh_config* config, int64_t timeout_n
  * Parameters: mesh; id - of the member; channel - out. The channel stays the mesh's: it is closed by rc_mesh_close, and
  * when rc_mesh_event tells that the member has come again. rc_channel_close drops the connection; the members meet
  * again. Returns: RC_OK; RC_E_WOULD_BLOCK (the member is not there now); RC_E_INVALID (no such id); RC_E_HANDLE;
- * RC_E_FORKED. Blocks: no. Threads: any. Order: after rc_mesh_open. Since: 0.1. */
+ * RC_E_FORKED. Blocks: no. Threads: any. Order: after rc_mesh_open. Since: 0.2. */
 int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
 
 /* Tells of the next thing that happened to a member: connected, accepted, lost, each once, also those of rc_mesh_open.
@@ -589,29 +605,29 @@ int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
  * RC_E_BUSY (another thread is in it); RC_E_POOL and what else rc_accept fails with: who wants to come in has to wait;
  * RC_E_IDENTITY, else as rc_connect and rc_accept, with event->member: that member cannot be connected to, told once
  * while it stays so. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a
- * member missing that this end connects to, 10 milliseconds longer over loop, 200 over rdma. Threads: one at a time;
- * puts and gets on the channels, and rc_channel_close, go on in others. Order: a loss comes before the return. Since:
- * 0.1. */
+ * member missing that this end connects to, 10 milliseconds longer over loop, 200 over rdma; for the look-up of a
+ * missing member's name, which knows no deadline. Threads: one at a time; puts and gets on the channels, and
+ * rc_channel_close, go on in others. Order: a loss comes before the return. Since: 0.2. */
 int32_t rc_mesh_event(rc_mesh mesh, rc_member_event* event, int64_t timeout_ns);
 
 /* Gives a descriptor that is readable when rc_mesh_event has something to do, for epoll and friends. Call rc_mesh_event
  * with timeout 0 until RC_E_WOULD_BLOCK each time; more than the mesh's own may make it readable.
  * Parameters: mesh; fd - out, owned by the mesh: wait on it, nothing else.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY.
- * Blocks: no. Threads: as rc_mesh_event. Order: none. Since: 0.1. */
+ * Blocks: no. Threads: as rc_mesh_event. Order: none. Since: 0.2. */
 int32_t rc_mesh_fd(rc_mesh mesh, int32_t* fd);
 
 /* Tells which member of how many this is, where it listens and how many are there.
  * Parameters: mesh; state - in: its size; out: the rest, as much as fits.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG (size is 0 or unknown).
- * Blocks: no. Threads: any. Order: none. Since: 0.1. */
+ * Blocks: no. Threads: any. Order: none. Since: 0.2. */
 int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
 
 /* Leaves a mesh: closes all its channels, so that the others are told RC_MEMBER_LOST with RC_E_CLOSED.
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING). Threads: any. Order: rc_close does it too. Since: 0.1. */
+ * RC_E_CLOSING). Threads: any. Order: rc_close does it too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
@@ -753,6 +769,22 @@ int32_t rc_send(rc_channel channel, const void* data, size_t n, const uint32_t* 
 int32_t rc_recv(rc_channel channel, void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm,
                 int64_t timeout_ns);
 
+/* Gives the next whole message in place, without a copy. A peer that is not trusted may change the bytes while they are
+ * looked at: copy before checking. Parameters: channel; spans - out, the message in one or two pieces, valid until
+ * rc_message_release; n - out, the message's size; imm, has_imm - as rc_recv; timeout_ns. Returns: RC_OK;
+ * RC_E_TRUNCATED (larger than the ring but 16 bytes: *n tells the size, the message stays, rc_recv takes it);
+ * RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED (nothing was consumed); RC_E_INVALID (NULL); RC_E_UNSUPPORTED (a ring of
+ * less than 32 bytes); RC_E_CLOSED and RC_E_PEER_DEAD (no whole message is left); else as rc_get. Blocks: until a whole
+ * message has arrived. Threads: get side. Order: as sent; may be repeated; gets until rc_message_release are
+ * RC_E_STATE. Since: 0.2. */
+int32_t rc_message_view(rc_channel channel, rc_const_span spans[2], size_t* n, uint32_t* imm, uint32_t* has_imm,
+                        int64_t timeout_ns);
+
+/* Consumes the message that rc_message_view gave.
+ * Parameters: channel. Returns: RC_OK; RC_E_STATE (none is in view); else as rc_get. Blocks: no. Threads: get side.
+ * Order: as rc_recv. Since: 0.2. */
+int32_t rc_message_release(rc_channel channel);
+
 /* ------------------------------------------------------------------------------------------------- Memory */
 
 /* Regions are memory that operations move: pieces of the context's pool, or the caller's own memory, registered. A
@@ -811,17 +843,35 @@ int32_t rc_mr_free(rc_mr mr);
  * 0 or unknown). Blocks: no. Threads: any. Order: none. Since: 0.2. */
 int32_t rc_mr_info(rc_mr mr, rc_region* region);
 
+/* Makes a slice of a region: the bytes [begin, end).
+ * Parameters: mr; begin, end - offsets in the region; slice - out. Returns: RC_OK; RC_E_RANGE (empty, reversed, or not
+ * within the region); RC_E_INVALID (NULL); RC_E_HANDLE; RC_E_FORKED. Blocks: no. Threads: any. Order: a slice does not
+ * keep its region; once that is freed, uses of the slice are RC_E_HANDLE. Since: 0.2. */
+int32_t rc_mr_slice(rc_mr mr, uint64_t begin, uint64_t end, rc_slice* slice);
+
+/* Makes a slice of a slice.
+ * Parameters: whole; begin, end - offsets in `whole`; part - out, may be `whole` itself. Returns: as rc_mr_slice;
+ * RC_E_RANGE also if it is not within `whole`. Blocks: no. Threads: any. Order: none. Since: 0.2. */
+int32_t rc_slice_part(const rc_slice* whole, uint64_t begin, uint64_t end, rc_slice* part);
+
+/* Takes the next bytes from the front of a slice: a cursor through a region.
+ * Parameters: rest - in: what is left, out: less by `bytes`; bytes - 1..rest->bytes; next - out, not `rest`. Returns:
+ * as rc_slice_part; on failure *rest is as before. Blocks: no. Threads: any; one at a time per `rest`. Order: none.
+ * Since: 0.2. */
+int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
+
 /* Grants the peer of a channel access to a slice of a region and announces it: the peer gets it by rc_remote_get.
  * Parameters: channel; mr - of the channel's context; offset, bytes - the slice; rights - RC_MR_*, at most the region's
  * access; with RC_MR_BY_TOKEN nothing is announced, with RC_MR_DIRECT see above; lease_ns - nanoseconds, 0:
  * RC_LEASE_DEFAULT, at most RC_LEASE_MAX; of a direct grant RC_LEASE_NONE; grant - out. Returns: RC_OK; RC_E_HANDLE;
  * RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease of a direct grant); RC_E_RANGE; RC_E_RIGHTS (also: a direct one
  * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
- * taken the direct ones before); RC_E_IN_USE (a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole
- * pages); RC_E_UNSUPPORTED (the channel has no operations; direct: not this memory, or not over this backend);
- * RC_E_SYSTEM (no random bits); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what
- * the system answered); RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is
- * copied. Threads: put side. Order: the peer gets grants in order. Since: 0.2. */
+ * taken the direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for
+ * them first; or: a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole pages); RC_E_UNSUPPORTED
+ * (the channel has no operations; direct: not this memory, or not over this backend); RC_E_SYSTEM (no random bits);
+ * RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered);
+ * RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put
+ * side. Order: the peer gets grants in order. Since: 0.2. */
 int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns,
                     rc_grant* grant);
 
@@ -917,6 +967,20 @@ int32_t rc_write_imm(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remot
  * of the moment in which the answer leaves. Since: 0.2. */
 int32_t rc_read(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remote_offset, uint64_t bytes,
                 rc_request* request);
+
+/* Writes several slices, one behind the other, into the peer's memory: a gather list, one request.
+ * Parameters: slices - read during the call only, none of them empty; count - 1..RC_SLICES_MAX; remote, remote_offset -
+ * where the first byte goes; imm - NULL, or a value told as rc_write_imm does; request - out or NULL. Returns: as
+ * rc_write, about all slices before any is held; RC_E_INVALID (slices NULL, count). Blocks: no. Threads: put side.
+ * Order: as one rc_write or rc_write_imm of all bytes. Since: 0.2. */
+int32_t rc_writev(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset, const uint32_t* imm,
+                  rc_request* request);
+
+/* Reads bytes of the peer's memory into several slices, filling them in order: a scatter list, one request.
+ * Parameters: slices - read during the call only, none of them empty; count - 1..RC_SLICES_MAX; remote, remote_offset -
+ * where the first byte comes from; request - out or NULL. Returns: as rc_read; RC_E_INVALID (slices NULL, count).
+ * Blocks: no. Threads: put side. Order: as one rc_read of all bytes. Since: 0.2. */
+int32_t rc_readv(const rc_slice* slices, uint32_t count, rc_remote remote, uint64_t remote_offset, rc_request* request);
 
 /* Puts desired in the place of a 64-bit word of the peer's memory if it holds expected; the request's value is what it
  * held. Atomic against other operations of this kind and against the owner's own 64-bit atomics. Parameters: remote,

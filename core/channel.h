@@ -100,6 +100,8 @@ class Channel {
   // --- messages (message.cc) ---
   Code send(const void* data, size_t n, const uint32_t* imm, int64_t timeout_ns, size_t* done) noexcept;
   Code recv(void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm, int64_t timeout_ns) noexcept;
+  Code view(ConstSpan spans[2], size_t* n, uint32_t* imm, uint32_t* has_imm, int64_t timeout_ns) noexcept;
+  Code end_view() noexcept;
 
   // --- memory (channel_ops.cc) ---
   // Those on the get side: region_get, remote_get and imm_get. The others count as the putter.
@@ -153,7 +155,7 @@ class Channel {
   bool publish_before_close() noexcept;
 
   enum PutMode : uint8_t { kPlainPut, kReserved, kInMessage };
-  enum GetMode : uint8_t { kPlainGet, kPeeked, kInMessageGet };
+  enum GetMode : uint8_t { kPlainGet, kPeeked, kInMessageGet, kViewed };
 
   // One look at what a wait waits for, no system call. kWouldBlock: not yet.
   Code look_for_space(size_t n) noexcept;
@@ -218,6 +220,8 @@ class Channel {
 
   Code put_gate(PutMode wanted) noexcept;
   Code get_gate(GetMode wanted) noexcept;
+  // Waits for the next message's header; consumes nothing.
+  Code wait_for_message(Wait& wait) noexcept;
   Code stream_out(const ConstSpan* spans, size_t n, size_t need, bool publish, Wait& wait, size_t* done) noexcept;
   Code publish_piece(const void* newest, size_t n, Wait& wait) noexcept;
   Code stream_in(const Span* spans, size_t n, bool whole, Wait& wait, size_t* done) noexcept;

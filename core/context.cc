@@ -10,6 +10,7 @@
 
 #include "core/fallback.h"
 #include "core/mesh.h"
+#include "core/pool_memory.h"
 #include "core/self.h"
 #include "core/transports.h"
 
@@ -148,12 +149,12 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (stop_fd < 0) return fail_errno(kSystem, "eventfd at rc_open", errno);
   void* mapping = nullptr;
+  uint64_t mapped = 0;
   if (memory == nullptr) {
-    mapping = mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping == MAP_FAILED) {
-      int error = errno;
+    Code code = map_pools(needed, limits.huge_pages, &mapping, &mapped);
+    if (code != kOk) {
       ::close(stop_fd);
-      return fail_errno(kNoMemory, "mapping the pools at rc_open", error);
+      return code;
     }
     memory = mapping;
   }
@@ -162,7 +163,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   Arena arena(reinterpret_cast<void*>(begin), needed - (Handles::kPage - 1));
   Context* c = carve(arena, limits);
   c->mapping_ = mapping;
-  c->mapping_bytes_ = needed;
+  c->mapping_bytes_ = mapped;
   c->stop_fd_ = stop_fd;
   memset(c->shared_memory_, 0, shared_at(nullptr));
   for (uint32_t i = 0; i < limits.channels_max; ++i) new (&c->channels_[i]) Channel;
@@ -200,7 +201,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
     return code;
   }
   ::close(stop_fd);
-  if (mapping != nullptr) munmap(mapping, needed);
+  if (mapping != nullptr) munmap(mapping, mapped);
   return fail(kPool, "%u contexts are open in this process, more cannot be", kContextsMax);
 }
 

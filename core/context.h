@@ -34,6 +34,7 @@ struct Limits {
   uint64_t peer_mr_bytes;  // the largest of them; 0: it gets none
   uint64_t peer_mr_total;  // all of them, per channel
   bool progress_thread;    // core/drive.cc
+  bool huge_pages;         // core/pool_memory.h
 };
 
 inline constexpr uint32_t kContextsMax = 64;

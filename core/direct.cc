@@ -70,13 +70,14 @@ Code Ops::run_direct(const Operation& op, const Remote& remote, uint8_t* local, 
   }
 }
 
-Code Ops::find_local(const Operation& op, uint32_t access, uint8_t** at) noexcept {
+Code Ops::find_local(const Operation& op, uint8_t** at) noexcept {
   const Local& l = local_;
-  if (op.region != l.id || op.bytes > l.bytes || op.region_offset > l.bytes - op.bytes || (access & ~l.access) != 0) {
+  if (op.region != l.id || op.bytes > l.bytes || op.region_offset > l.bytes - op.bytes ||
+      (op.access() & ~l.access) != 0) {
     drop_local();
     Regions::Piece piece = {};
     Regions::Info info = {};
-    Code code = regions_->hold(Hold::kKept, op.region, op.region_offset, op.bytes, access, &piece);
+    Code code = regions_->hold(Hold::kKept, op.region, op.region_offset, op.bytes, op.access(), &piece);
     if (code == kOk) code = regions_->info(op.region, &info);
     if (code != kOk) return code;
     local_ = {op.region, static_cast<uint8_t*>(info.address), info.bytes, info.access, piece.slot};
@@ -95,19 +96,33 @@ void Ops::forget_local(uint64_t region) noexcept {
   if (local_.id == region) drop_local();
 }
 
+// One piece after the other, as one operation. Not kOk: nothing was done; else *result is its result.
+Code Ops::run_held(Operation op, const Remote& remote, Code* result) noexcept {
+  Gather local;
+  Code code = op.hold(regions_, &local);
+  if (code != kOk) return code;
+  local.each(0, op.bytes, [&](uint8_t* at, size_t n) noexcept {
+    op.bytes = n;
+    if (*result == kOk) *result = run_direct(op, remote, at, nullptr);
+    op.remote_offset += n;
+  });
+  local.let_go(regions_);
+  return kOk;
+}
+
 // No request of this channel is under way, so nothing that was posted before is overtaken.
 Code Ops::post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept {
-  Regions::Piece piece = {kNone, nullptr, 0};
-  if (op.type != kOpSwap && op.type != kOpAdd) {
-    uint32_t access = op.type == kOpRead ? kWrite : kRead;
-    Code code = op.bytes <= kPieceBytes
-                    ? find_local(op, access, &piece.at)
-                    : regions_->hold(Hold::kRequest, op.region, op.region_offset, op.bytes, access, &piece);
-    if (code != kOk) return code;
-  }
+  uint8_t* local = nullptr;
   uint64_t value = 0;
-  Code result = run_direct(op, remote, piece.at, &value);
-  if (piece.slot != kNone) regions_->let_go(Hold::kRequest, piece.slot);
+  Code result = kOk, code = kOk;
+  bool atomic = op.type == kOpSwap || op.type == kOpAdd, held = op.pieces_count != 0 || op.bytes > kPieceBytes;
+  if (held) {
+    code = run_held(op, remote, &result);
+  } else if (!atomic) {
+    code = find_local(op, &local);
+  }
+  if (code != kOk) return code;
+  if (!held) result = run_direct(op, remote, local, &value);
   if (op.type == kOpWriteImm && result == kOk) return tell_imm(op, remote.lease.key, detached, request);
   if (detached) return kOk;
   Request& done = new_request({}, false);

@@ -106,7 +106,8 @@ Code Channel::get_gate(GetMode wanted) noexcept {
   if (id_.load(std::memory_order_relaxed) == kNobody) return ended();
   if (over_.load(std::memory_order_relaxed) == kCorrupt) return ended();
   if (get_.mode == wanted || get_.mode == kPlainGet) return kOk;
-  return get_.mode == kPeeked ? fail_plain(kState, "a view is open: rc_release first")
+  if (get_.mode == kPeeked) return fail_plain(kState, "a view is open: rc_release first");
+  return get_.mode == kViewed ? fail_plain(kState, "a message is in view: rc_message_release first")
                               : fail_plain(kState, "a message is half received: repeat its rc_recv first");
 }
 

@@ -50,22 +50,24 @@ Code Channel::send(const void* data, size_t n, const uint32_t* imm, int64_t time
   return code;
 }
 
+Code Channel::wait_for_message(Wait& wait) noexcept {
+  MessageHeader& header = get_.message;  // a private copy: checked, then used
+  Code code = wait_for_bytes(kHeaderBytes, wait);
+  if (code != kOk) return code;
+  get_.ring.copy_out(&header, kHeaderBytes);
+  if (header.sequence == get_.sequence && (header.flags & ~kMessageHasImm) == 0 && header.bytes <= INT64_MAX)
+    return kOk;
+  return corrupt("what arrived is no message header: the peer mixes raw puts with messages, or breaks the protocol");
+}
+
 Code Channel::recv(void* data, size_t capacity, size_t* n, uint32_t* imm, uint32_t* has_imm,
                    int64_t timeout_ns) noexcept {
   Code code = check_ring(get_.ring.capacity());
   if (code == kOk) code = get_gate(kInMessageGet);
   if (code != kOk) return code;
   Wait wait(timeout_ns);
-  MessageHeader& header = get_.message;  // a private copy: checked, then used
-  if (get_.mode == kPlainGet) {
-    code = wait_for_bytes(kHeaderBytes, wait);
-    if (code != kOk) return code;
-    get_.ring.copy_out(&header, kHeaderBytes);
-    if (header.sequence != get_.sequence || (header.flags & ~kMessageHasImm) != 0 || header.bytes > INT64_MAX) {
-      return corrupt(
-          "what arrived is no message header: the peer mixes raw puts with messages, or breaks the protocol");
-    }
-  }
+  MessageHeader& header = get_.message;
+  if (get_.mode == kPlainGet && (code = wait_for_message(wait)) != kOk) return code;
   *n = header.bytes;
   if (header.bytes > capacity) {
     return fail(kTruncated, "recv: the message has %llu bytes, the buffer %zu; it is still there",
@@ -92,6 +94,46 @@ Code Channel::recv(void* data, size_t capacity, size_t* n, uint32_t* imm, uint32
   get_.received.add(1);
   if (imm != nullptr) *imm = header.imm;
   if (has_imm != nullptr) *has_imm = (header.flags & kMessageHasImm) != 0;
+  return kOk;
+}
+
+Code Channel::view(ConstSpan spans[2], size_t* n, uint32_t* imm, uint32_t* has_imm, int64_t timeout_ns) noexcept {
+  Code code = check_ring(get_.ring.capacity());
+  if (code == kOk) code = get_gate(kViewed);
+  if (code != kOk) return code;
+  Wait wait(timeout_ns);
+  const MessageHeader& header = get_.message;
+  if (get_.mode == kPlainGet && (code = wait_for_message(wait)) != kOk) return code;
+  *n = header.bytes;
+  if (header.bytes > get_.ring.capacity() - kHeaderBytes) {
+    return fail(kTruncated, "the message has %llu bytes, in place at most %zu can be seen: rc_recv takes any size",
+                static_cast<unsigned long long>(header.bytes), get_.ring.capacity() - kHeaderBytes);
+  }
+  if (get_.mode == kPlainGet && (code = wait_for_bytes(kHeaderBytes + header.bytes, wait)) != kOk) return code;
+  get_.mode = kViewed;
+  allow_straight(kGetSide);
+  Spans s = get_.ring.next(kHeaderBytes + header.bytes);
+  const uint8_t* ring = link_->inbox_ring();
+  if (s.first >= kHeaderBytes) {
+    spans[0] = {ring + s.at + kHeaderBytes, s.first - kHeaderBytes};
+    spans[1] = {ring, s.second};
+  } else {  // the end of the ring is in the header
+    spans[0] = {ring + (kHeaderBytes - s.first), static_cast<size_t>(header.bytes)};
+    spans[1] = {ring, 0};
+  }
+  if (imm != nullptr) *imm = header.imm;
+  if (has_imm != nullptr) *has_imm = (header.flags & kMessageHasImm) != 0;
+  return kOk;
+}
+
+Code Channel::end_view() noexcept {
+  if (get_.mode != kViewed) return fail_plain(kState, "no message is in view: rc_message_view first");
+  get_.mode = kPlainGet;
+  allow_straight(kGetSide);
+  get_.ring.consume(kHeaderBytes + get_.message.bytes);
+  if (get_.ring.credit_due()) tell_credit();
+  get_.sequence++;
+  get_.received.add(1);
   return kOk;
 }
 

@@ -180,23 +180,23 @@ bool Ops::has_room(size_t bytes) noexcept {
   return tx_.space() >= bytes;
 }
 
-void Ops::write_frame(const OpFrame& frame, const uint8_t* payload) noexcept {
+void Ops::write_frame(const OpFrame& frame) noexcept { tx_.write(&frame, sizeof frame); }
+
+template <class Write>
+void Ops::write_frame(const OpFrame& frame, Write write) noexcept {
   constexpr uint8_t kZeros[8] = {};
-  tx_.write(&frame, sizeof frame);
-  if (frame.bytes == 0) return;
-  tx_.write(payload, frame.bytes);
+  write_frame(frame);
+  write();
   tx_.write(kZeros, padded(frame.bytes) - frame.bytes);
 }
 
-size_t Ops::write_piece(OpFrame frame, const uint8_t* from, uint64_t left) noexcept {
+uint32_t Ops::room_for(uint64_t left) noexcept {
   constexpr size_t kWorthwhile = 512;  // smaller pieces only if they are the last
-  size_t least = sizeof frame + (left < kWorthwhile ? padded(left) : kWorthwhile);
+  size_t least = sizeof(OpFrame) + (left < kWorthwhile ? padded(left) : kWorthwhile);
   if (!has_room(least)) return 0;
-  size_t room = (tx_.space() - sizeof frame) / 8 * 8, most = payload_max(tx_.capacity());
+  size_t room = (tx_.space() - sizeof(OpFrame)) / 8 * 8, most = payload_max(tx_.capacity());
   room = room < most ? room : most;
-  frame.bytes = static_cast<uint32_t>(left < room ? left : room);
-  write_frame(frame, from);
-  return frame.bytes;
+  return static_cast<uint32_t>(left < room ? left : room);
 }
 
 Code Ops::pump() noexcept {
@@ -258,7 +258,7 @@ bool Ops::send_item(uint32_t item) noexcept {
     frame.value = g.lease.bytes;
     frame.compare = (g.lease.rights & kDirect) == 0 && left > 0 ? static_cast<uint64_t>(left) : 0;
   }
-  write_frame(frame, nullptr);
+  write_frame(frame);
   if (revoked) free_grant(g);
   return true;
 }
@@ -273,13 +273,17 @@ bool Ops::send_request(uint32_t slot) noexcept {
   bool carries = r.frame.type == kOpWrite || r.frame.type == kOpWriteImm;
   if (!carries) {
     if (!has_room(sizeof r.frame)) return false;
-    write_frame(r.frame, nullptr);
+    write_frame(r.frame);
   }
   while (carries && r.done < r.frame.value) {
-    r.frame.compare = r.done;
-    size_t n = write_piece(r.frame, r.local + r.done, r.frame.value - r.done);
-    if (n == 0) return false;
-    r.done += n;
+    OpFrame frame = r.frame;
+    frame.compare = r.done;
+    frame.bytes = room_for(r.frame.value - r.done);
+    if (frame.bytes == 0) return false;
+    write_frame(frame, [&]() noexcept {
+      r.local.each(r.done, frame.bytes, [&](const uint8_t* at, size_t n) noexcept { tx_.write(at, n); });
+    });
+    r.done += frame.bytes;
     if (link_->direct) publish();  // the peer copies out while we copy in
   }
   if (carries) r.done = 0;
@@ -304,9 +308,10 @@ bool Ops::send_answer(uint32_t slot) noexcept {
     frame.type = kOpData;
     frame.request = slot;
     frame.compare = a.done;
-    size_t n = write_piece(frame, g->piece.at + a.frame.offset + a.done, a.frame.value - a.done);
-    if (n == 0) return false;
-    a.done += n;
+    frame.bytes = room_for(a.frame.value - a.done);
+    if (frame.bytes == 0) return false;
+    write_frame(frame, [&]() noexcept { tx_.write(g->piece.at + a.frame.offset + a.done, frame.bytes); });
+    a.done += frame.bytes;
     if (a.done == a.frame.value) a.state = Answer::kNone;
     if (link_->direct) publish();
   }
@@ -315,7 +320,7 @@ bool Ops::send_answer(uint32_t slot) noexcept {
   a.frame.type = kOpDone;
   a.frame.request = slot;
   a.frame.bytes = 0;
-  write_frame(a.frame, nullptr);
+  write_frame(a.frame);
   a.state = Answer::kNone;
   return true;
 }

@@ -13,6 +13,7 @@
 #include "core/atomics.h"
 #include "core/backend.h"
 #include "core/doorbell.h"
+#include "core/gather.h"
 #include "core/op_wire.h"
 #include "core/region.h"
 #include "core/ring.h"
@@ -59,6 +60,16 @@ struct Operation {
   uint64_t value;    // the new word or the addend
   uint64_t compare;  // the expected word
   uint32_t imm;
+  const Slice* pieces = nullptr;  // the local bytes, if they are a list; `bytes` is its sum
+  uint32_t pieces_count = 0;
+
+  // What the local bytes must allow.
+  uint32_t access() const noexcept { return type == kOpRead ? kWrite : kRead; }
+  Code hold(Regions* regions, Gather* local) const noexcept {
+    const Slice one = {region, region_offset, bytes};
+    bool list = pieces_count != 0;
+    return local->hold(regions, list ? pieces : &one, list ? pieces_count : 1, access());
+  }
 };
 
 // A granted piece of memory as both ends describe it.
@@ -139,8 +150,7 @@ class Ops {
     bool queued;    // its number is in to_send_
     bool detached;  // freed as soon as it is over
     OpFrame frame;
-    uint32_t region;  // held; kNone: no local bytes
-    uint8_t* local;
+    Gather local;   // held; of a free request nothing
     uint64_t done;  // bytes sent or received
     Code result;
     uint64_t value;
@@ -184,7 +194,6 @@ class Ops {
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16 };
-  static constexpr uint32_t kNone = Regions::kNone;
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;
@@ -195,9 +204,12 @@ class Ops {
   // Moves frames into the op ring while there is room, and publishes them.
   Code pump() noexcept;
   bool has_room(size_t bytes) noexcept;
-  void write_frame(const OpFrame& frame, const uint8_t* payload) noexcept;
-  // Copies as much of left bytes as there is room for behind a header; 0: there is no room.
-  size_t write_piece(OpFrame frame, const uint8_t* from, uint64_t left) noexcept;
+  // write(): writes the payload, frame.bytes of it.
+  template <class Write>
+  void write_frame(const OpFrame& frame, Write write) noexcept;
+  void write_frame(const OpFrame& frame) noexcept;
+  // How many of left bytes there is room for behind a header; 0: there is no room.
+  uint32_t room_for(uint64_t left) noexcept;
   bool send_item(uint32_t item) noexcept;
   bool send_request(uint32_t slot) noexcept;
   bool send_answer(uint32_t slot) noexcept;
@@ -230,10 +242,11 @@ class Ops {
   // direct.cc.
   bool goes_direct(const Remote& remote) const noexcept { return remote.at != nullptr && in_flight_ == 0; }
   // Where the local bytes of an operation are.
-  Code find_local(const Operation& op, uint32_t access, uint8_t** at) noexcept;
+  Code find_local(const Operation& op, uint8_t** at) noexcept;
   void drop_local() noexcept;
-  // Done at once, with the lock given up between pieces. local: held if there are several.
+  // Done at once, with the lock given up between pieces of large ones. local: held if it is large.
   Code run_direct(const Operation& op, const Remote& remote, uint8_t* local, uint64_t* value) noexcept;
+  Code run_held(Operation op, const Remote& remote, Code* result) noexcept;
   Code post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept;
   Code tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept;
   Code share(Grant& grant) noexcept;

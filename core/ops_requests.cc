@@ -82,7 +82,6 @@ Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   r.detached = detached;
   r.frame = frame;
   r.frame.request = slot;
-  r.region = kNone;
   r.done = r.remote = 0;
   return r;
 }
@@ -94,8 +93,7 @@ void Ops::free_request(Request& r) noexcept {
 }
 
 void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
-  if (r.region != kNone) regions_->let_go(Hold::kRequest, r.region);
-  r.region = kNone;
+  r.local.let_go(regions_);
   in_flight_ -= 1;
   r.state = Request::kDone;
   r.result = result;
@@ -121,10 +119,9 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   }
   if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
   if (goes_direct(*remote)) return post_direct(op, *remote, detached, request);
-  Regions::Piece piece = {kNone, nullptr, 0};
   if (!atomic) {
-    uint32_t access = op.type == kOpRead ? kWrite : kRead;
-    code = regions_->hold(Hold::kRequest, op.region, op.region_offset, op.bytes, access, &piece);
+    // Of the request that start takes.
+    code = op.hold(regions_, &requests_[free_requests_.front()].local);
     if (code != kOk) return code;
   }
   OpFrame frame = {};
@@ -136,8 +133,6 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   frame.compare = atomic ? op.compare : 0;
   Request* r = nullptr;
   start(frame, detached, &r);
-  r->region = piece.slot;
-  r->local = piece.at;
   *request = r->id;
   serve_locked();  // what fails here ends the channel, and the request with it
   return kOk;
@@ -340,7 +335,11 @@ bool Ops::take_data(const OpFrame& f) noexcept {
   Request& r = requests_[f.request];
   bool asked = r.state == Request::kSent && r.frame.type == kOpRead;
   if (!asked || f.compare != r.done || f.bytes == 0 || f.bytes > r.frame.value - r.done) return false;
-  rx_.copy_out(r.local + r.done, f.bytes, sizeof f);
+  size_t skip = sizeof f;
+  r.local.each(r.done, f.bytes, [&](uint8_t* at, size_t n) noexcept {
+    rx_.copy_out(at, n, skip);
+    skip += n;
+  });
   r.done += f.bytes;
   if (r.done == r.frame.value) finish(r, kOk, 0);
   return true;

@@ -185,6 +185,9 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
   }
   if ((access & ~r->access) != 0)
     return fail(kRights, "the region was registered with access %u, this needs %u", r->access, access);
+  if (why == Hold::kGrant && r->requests != 0) {
+    return fail(kInUse, "%u requests in flight move bytes of the region: wait for them, then grant it", r->requests);
+  }
   if (why == Hold::kShare) {
     code = check_direct(*r, offset, bytes);
     if (code != kOk) return code;

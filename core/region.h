@@ -50,7 +50,8 @@ class Regions {
   Code free(uint64_t id) noexcept;
   Code info(uint64_t id, Info* info) noexcept;
 
-  // Checks [offset, offset + bytes) against the region and `access` against what it allows, and keeps it.
+  // Checks [offset, offset + bytes) against the region and `access` against what it allows, and keeps it. What a
+  // request moves is not granted meanwhile.
   Code hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint32_t access, Piece* piece) noexcept;
   void let_go(Hold why, uint32_t slot) noexcept;
 

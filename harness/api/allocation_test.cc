@@ -309,6 +309,60 @@ TEST(Allocation, NoneOnTheDataPathOfShm) {
   }
 }
 
+// Operations between two processes: nothing is allocated, mapped or registered for one, at either end.
+TEST(Allocation, NoneForOperationsOverShm) {
+  constexpr int kTimes = 1000;
+  std::string uri = random_uri("shm");
+  rc_config pools = {};
+  pools.size = sizeof pools;
+  pools.mr_bytes = 1 << 20;
+  Children pair;
+  pair.run([&](Count* count) {
+    rc_ctx ctx;
+    rc_listener listener;
+    rc_channel ch;
+    rc_mr mr{0};
+    rc_grant grant{0};
+    WANT_RC(RC_OK, rc_open(&pools, &ctx));
+    WANT_RC(RC_OK, rc_listen(ctx, uri.c_str(), nullptr, &listener));
+    WANT_RC(RC_OK, rc_accept(listener, kPatience, &ch));
+    WANT_RC(RC_OK, rc_mr_alloc(ctx, 65536, 0, &mr));
+    WANT_RC(RC_OK, rc_mr_grant(ch, mr, 0, 65536, RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC, 0, &grant));
+    Section section(count);
+    size_t n = 0;
+    WANT_RC(RC_OK, rc_get(ch, g_bytes, 1, kPatience, &n));  // serves until the other end is done
+  });
+  pair.run([&](Count* count) {
+    rc_ctx ctx;
+    rc_channel ch;
+    rc_mr mr{0};
+    rc_remote remote{0};
+    WANT_RC(RC_OK, rc_open(&pools, &ctx));
+    WANT_RC(RC_OK, rc_connect(ctx, uri.c_str(), nullptr, kPatience, &ch));
+    WANT_RC(RC_OK, rc_mr_alloc(ctx, 65536, 0, &mr));
+    WANT_RC(RC_OK, rc_remote_get(ch, kPatience, &remote));
+    Section section(count);
+    const rc_slice slices[2] = {{mr, 0, 1000}, {mr, 5000, 60000}};
+    for (int i = 0; i < kTimes; ++i) {
+      rc_request all[5];
+      WANT_RC(RC_OK, rc_write(mr, 0, remote, 0, 64, &all[0]));
+      WANT_RC(RC_OK, rc_read(mr, 0, remote, 0, 64, &all[1]));
+      WANT_RC(RC_OK, rc_fetch_add(remote, 0, 1, &all[2]));
+      WANT_RC(RC_OK, rc_writev(slices, 2, remote, 0, nullptr, &all[3]));
+      WANT_RC(RC_OK, rc_readv(slices, 2, remote, 0, &all[4]));
+      for (rc_request request : all) WANT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+    }
+    rc_region region = {};
+    region.size = sizeof region;
+    WANT_RC(RC_OK, rc_mr_info(mr, &region));
+    want(count, 0, static_cast<int32_t>(region.requests), "requests that hold the region");
+    WANT_RC(RC_OK, rc_put(ch, g_bytes, 1, kPatience, nullptr));
+  });
+  SKIP_WITHOUT_SECCOMP(pair.count(0));
+  expect_none(pair.count(0));
+  expect_none(pair.count(1));
+}
+
 // Attached memory, mapped before; each side in its own process.
 TEST(Allocation, NoneOnTheDataPathOfAttachedMemory) {
   size_t bytes = 2 * kRing;
@@ -406,7 +460,8 @@ TEST(Allocation, NoneForOperations) {
       rc_mr local{0}, lent{0};
       rc_grant grant{0};
       rc_remote remote{0};
-      rc_request write{0}, read{0}, add{0};
+      rc_request write{0}, read{0}, add{0}, list{0};
+      rc_slice slices[2] = {}, rest = {};
       WANT_RC(RC_OK, rc_mr_alloc(ctx, 4096, 0, &local));
       WANT_RC(RC_OK, rc_mr_alloc(ctx, 4096, 0, &lent));
       WANT_RC(RC_OK, rc_mr_grant(far, lent, 0, 4096, RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC, 0, &grant));
@@ -415,7 +470,13 @@ TEST(Allocation, NoneForOperations) {
       WANT_RC(RC_OK, rc_read(local, 0, remote, 0, 4096, &read));
       WANT_RC(RC_OK, rc_fetch_add(remote, 8, 1, &add));
       WANT_RC(RC_OK, rc_write(local, 0, remote, 64, 8, nullptr));
+      WANT_RC(RC_OK, rc_mr_slice(local, 0, 100, &rest));
+      WANT_RC(RC_OK, rc_slice_next(&rest, 33, &slices[0]));
+      WANT_RC(RC_OK, rc_slice_next(&rest, 67, &slices[1]));
+      WANT_RC(RC_OK, rc_writev(slices, 2, remote, 8, nullptr, &list));
+      WANT_RC(RC_OK, rc_readv(slices, 2, remote, 8, nullptr));
       WANT_RC(RC_OK, rc_progress(far));
+      WANT_RC(RC_OK, rc_request_wait(list, 0, nullptr));
       WANT_RC(RC_OK, rc_request_wait(add, 0, nullptr));
       WANT_RC(RC_OK, rc_request_wait(read, 0, nullptr));
       WANT_RC(RC_OK, rc_request_wait(write, 0, nullptr));

@@ -137,17 +137,16 @@ std::vector<Case> rdma_cases(const Placement& placement, uint32_t wait) {
     if (bytes == 64) cases.back().lanes.push_back(rping_lane(placement));
   }
   for (size_t bytes : {64, 4 << 10, 64 << 10, 1 << 20}) {
-    cases.push_back(
-        {"stream",
-         bytes,
-         stream_metrics(bytes),
-         {perftest_lane(kWriteBw, placement), our_lane(kOursRdma, Test::kStream, wait, placement)}});
+    cases.push_back({"stream",
+                     bytes,
+                     stream_metrics(bytes),
+                     {perftest_lane(kWriteBw, placement), our_lane(kOursRdma, Test::kStream, wait, placement)}});
   }
-  cases.push_back({"wake",
-                   8,
-                   wake_metrics(),
-                   {perftest_lane(kSendLatEvents, placement),
-                    our_lane(kOursRdma, Test::kPingPong, RC_WAIT_SLEEP, placement)}});
+  cases.push_back(
+      {"wake",
+       8,
+       wake_metrics(),
+       {perftest_lane(kSendLatEvents, placement), our_lane(kOursRdma, Test::kPingPong, RC_WAIT_SLEEP, placement)}});
   return cases;
 }
 

@@ -112,8 +112,8 @@ Sample perftest_sample(const std::string& limit, const Placement& placement, con
 // How long a client takes from its start to its end; 0: it failed.
 double rping_seconds(const Placement& placement, const RdmaPort& at, size_t bytes, uint64_t count) {
   int port = fresh_port();
-  std::vector<std::string> argv = {"rping", "-a", at.address, "-p", std::to_string(port), "-S", std::to_string(bytes),
-                                   "-C",    std::to_string(count)};
+  std::vector<std::string> argv = {
+      "rping", "-a", at.address, "-p", std::to_string(port), "-S", std::to_string(bytes), "-C", std::to_string(count)};
   std::vector<std::string> serving = argv, asking = argv;
   serving.push_back("-s");
   asking.push_back("-c");

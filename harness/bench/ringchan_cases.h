@@ -12,8 +12,8 @@
 
 namespace rcbench {
 
-// A test over a fresh channel of this backend ("shm", "tcp" or "rdma", over this machine), rings of job.ring_bytes; `wait` is
-// one of RC_WAIT_*.
+// A test over a fresh channel of this backend ("shm", "tcp" or "rdma", over this machine), rings of job.ring_bytes;
+// `wait` is one of RC_WAIT_*.
 Sample ringchan_sample(const Placement& placement, const std::string& backend, Test test, const Job& job,
                        uint32_t wait);
 

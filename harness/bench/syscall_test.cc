@@ -37,8 +37,9 @@ struct Task {
   uint32_t trips;      // round trips of 8 B per batch
   bool calls_getppid;  // once per round trip, on one side: the counter's own test
   bool tcp = false;
-  uint32_t burst = 0;   // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
-  bool direct = false;  // operations on directly granted memory instead of puts and gets
+  uint32_t burst = 0;    // puts of one side (rc_put_more, then rc_flush), then gets of the other; 0: round trips
+  bool carried = false;  // a trip is a write, a read, an add and a gathered write of one side, done by the other
+  bool direct = false;   // operations of both sides on directly granted memory instead of puts and gets
 };
 
 // Which batch each side is in, counted from 1; 0 outside.
@@ -112,15 +113,15 @@ struct Memory {
   rc_remote theirs{0};
   uint8_t* at = nullptr;
 
-  bool exchange(rc_ctx ctx, rc_channel channel) {
+  bool exchange(rc_ctx ctx, rc_channel channel, uint32_t rights) {
     rc_grant grant;
     rc_region region = {};
     region.size = sizeof(region);
     if (rc_mr_alloc(ctx, 4096, 0, &mine) != RC_OK || rc_mr_alloc(ctx, 4096, 0, &local) != RC_OK) return false;
     if (rc_mr_info(mine, &region) != RC_OK) return false;
     at = static_cast<uint8_t*>(region.address);
-    return rc_mr_grant(channel, mine, 0, 4096, RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC | RC_MR_DIRECT, RC_LEASE_NONE,
-                       &grant) == RC_OK &&
+    return rc_mr_grant(channel, mine, 0, 4096, rights, (rights & RC_MR_DIRECT) != 0 ? RC_LEASE_NONE : 0, &grant) ==
+               RC_OK &&
            rc_remote_get(channel, kSetUpNs, &theirs) == RC_OK;
   }
   // A count in the other's memory, by an atomic, with a write and a read before it; then one comes here.
@@ -134,6 +135,24 @@ struct Memory {
                 rc_request_test(request, &old) == RC_OK && old == number - 1;
     if (index == 0) await(number);
     return good;
+  }
+  // The second side serves until all four of the first are done.
+  bool operate(int index, rc_channel channel, Page& page, uint64_t number) const {
+    if (index == 1) {
+      while (page.turn.load() < number) {
+        if (rc_progress(channel) != RC_OK) return false;
+      }
+      return true;
+    }
+    const rc_slice list[2] = {{local, 0, 8}, {local, 64, 56}};
+    rc_request all[4];
+    bool good = rc_write(local, 0, theirs, 64, 64, &all[0]) == RC_OK &&
+                rc_read(local, 128, theirs, 64, 64, &all[1]) == RC_OK && rc_fetch_add(theirs, 0, 1, &all[2]) == RC_OK &&
+                rc_writev(list, 2, theirs, 128, nullptr, &all[3]) == RC_OK;
+    uint64_t old = 0;
+    for (int i = 0; good && i < 4; ++i) good = rc_request_wait(all[i], RC_FOREVER, i == 2 ? &old : nullptr) == RC_OK;
+    page.turn.store(number);
+    return good && old + 1 == number;
   }
   void await(uint64_t number) const {
     while (__atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_ACQUIRE) < number) {
@@ -168,14 +187,16 @@ void pin_to_own_processor(int index) {
     if (!round_trip(index, channel, ++number)) _exit(3);
   }
   Memory memory;
-  if (task.direct && !memory.exchange(ctx, channel)) _exit(5);
+  uint32_t rights = RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC | (task.direct ? RC_MR_DIRECT : 0);
+  if ((task.direct || task.carried) && !memory.exchange(ctx, channel, rights)) _exit(5);
   for (uint32_t batch = 1; batch <= task.batches; ++batch) {
     page.batch[index].store(batch);
     for (uint32_t trip = 0; trip < task.trips; ++trip) {
       ++number;
-      bool good = task.direct ? memory.round_trip(index, number - 1000)
-                  : task.tcp  ? trip_in_turn(index, channel, task, page, number - 1000)
-                              : round_trip(index, channel, number);
+      bool good = task.direct    ? memory.round_trip(index, number - 1000)
+                  : task.carried ? memory.operate(index, channel, page, number - 1000)
+                  : task.tcp     ? trip_in_turn(index, channel, task, page, number - 1000)
+                                 : round_trip(index, channel, number);
       if (!good) _exit(4);
       if (task.calls_getppid && index == 0) syscall(SYS_getppid);
     }
@@ -309,6 +330,18 @@ TEST(SystemCalls, DirectOperationsMakeNone) {
   if (!count.skip.empty()) GTEST_SKIP() << count.skip;
   ASSERT_EQ(count.error, "");
   EXPECT_EQ(*std::max_element(count.calls.begin(), count.calls.end()), 0u) << described(task, count);
+}
+
+// Carried as they are, they ring nobody who is awake.
+TEST(SystemCalls, OperationsOverShmMakeNoneWhileTheOwnerLooks) {
+  if (!has_two_processors()) GTEST_SKIP() << "one processor: the two sides cannot spin at the same time";
+  Task task = {RC_WAIT_SPIN, 300, 100, false};
+  task.carried = true;
+  Count count = Tracer(task).run();
+  if (!count.skip.empty()) GTEST_SKIP() << count.skip;
+  ASSERT_EQ(count.error, "");
+  std::cout << described(task, count) << "\n";
+  EXPECT_EQ(*std::min_element(count.calls.begin(), count.calls.end()), 0u) << described(task, count);
 }
 
 TEST(SystemCalls, TheCounterNoticesOneCallPerRoundTrip) {

@@ -107,6 +107,8 @@ class MemoryPair : public Pair {
 };
 
 class Operations : public MemoryPair {};
+class Requests : public MemoryPair {};
+class Lists : public MemoryPair {};
 class Grants : public MemoryPair {};
 
 class RemoteMemory : public MemoryPair {

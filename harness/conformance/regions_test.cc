@@ -1,4 +1,5 @@
 // Regions without a channel: the pool, registered memory, handles.
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -174,6 +175,67 @@ TEST_F(RegionsOfAContext, MemoryThatIsNotThereIsRefused) {
   munmap(three + 2 * page, page);
 }
 
+// Scenario C7, and the cursor.
+TEST_F(RegionsOfAContext, SlicesAreCheckedWhenTheyAreMade) {
+  rc_mr mr = alloc(4096);
+  rc_slice slice = {};
+  const uint64_t good[][2] = {{0, 4096}, {2048, 4096}, {1000, 4000}, {1234, 1235}};
+  for (const auto& g : good) {
+    EXPECT_RC(RC_OK, rc_mr_slice(mr, g[0], g[1], &slice));
+    EXPECT_EQ(mr.id, slice.mr.id);
+    EXPECT_EQ(g[0], slice.offset);
+    EXPECT_EQ(g[1] - g[0], slice.bytes);
+  }
+  struct {
+    uint64_t begin, end;
+    const char* why;
+  } bad[] = {{5, 5, "empty"},       {20, 10, "reversed"},        {0, 4097, "within"},      {4096, 4097, "within"},
+             {4096, 4096, "empty"}, {UINT64_MAX, 2, "reversed"}, {1, UINT64_MAX, "within"}};
+  for (const auto& b : bad) {
+    EXPECT_RC_NAMES(RC_E_RANGE, b.why, rc_mr_slice(mr, b.begin, b.end, &slice));
+    EXPECT_EQ(0u, slice.mr.id + slice.bytes);
+  }
+  EXPECT_RC(RC_E_INVALID, rc_mr_slice(mr, 0, 1, nullptr));
+  EXPECT_RC(RC_E_HANDLE, rc_mr_slice(rc_mr{7}, 0, 1, &slice));
+  ASSERT_RC(RC_OK, rc_mr_slice(mr, 1000, 2000, &slice));
+  rc_slice part = {};
+  EXPECT_RC(RC_OK, rc_slice_part(&slice, 10, 30, &part));
+  EXPECT_EQ(1010u, part.offset);
+  EXPECT_EQ(20u, part.bytes);
+  EXPECT_RC(RC_OK, rc_slice_part(&part, 0, 20, &part));
+  EXPECT_EQ(1010u, part.offset);
+  EXPECT_RC_NAMES(RC_E_RANGE, "within", rc_slice_part(&slice, 0, 1001, &part));  // of the slice
+  rc_slice forged = {mr, UINT64_MAX - 5, 100};
+  EXPECT_RC(RC_E_RANGE, rc_slice_part(&forged, 0, 50, &part));
+  forged = {mr, 4000, 200};
+  EXPECT_RC(RC_E_RANGE, rc_slice_part(&forged, 90, 100, &part));
+  EXPECT_RC(RC_E_INVALID, rc_slice_part(nullptr, 0, 1, &part));
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+  EXPECT_RC(RC_E_HANDLE, rc_slice_part(&slice, 0, 1, &part)) << "the region is gone";
+}
+
+TEST_F(RegionsOfAContext, ACursorGoesThroughASlice) {
+  rc_mr mr = alloc(4096);
+  rc_slice rest = {}, next = {};
+  ASSERT_RC(RC_OK, rc_mr_slice(mr, 100, 200, &rest));
+  EXPECT_RC(RC_OK, rc_slice_next(&rest, 30, &next));
+  EXPECT_EQ(100u, next.offset);
+  EXPECT_EQ(30u, next.bytes);
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, 71, &next)) << "only 70 are left";
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, 0, &next));
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, UINT64_MAX, &next));
+  EXPECT_RC(RC_E_INVALID, rc_slice_next(&rest, 1, &rest));
+  EXPECT_RC(RC_E_INVALID, rc_slice_next(&rest, 1, nullptr));
+  EXPECT_RC(RC_E_INVALID, rc_slice_next(nullptr, 1, &next));
+  EXPECT_EQ(130u, rest.offset);
+  EXPECT_EQ(70u, rest.bytes);
+  EXPECT_RC(RC_OK, rc_slice_next(&rest, 70, &next));
+  EXPECT_EQ(130u, next.offset);
+  EXPECT_EQ(0u, rest.bytes);
+  EXPECT_RC(RC_E_RANGE, rc_slice_next(&rest, 1, &next)) << "it is at its end";
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
+}
+
 TEST_F(RegionsOfAContext, TheCallersMemoryMayHoldThePools) {
   EXPECT_RC(RC_OK, rc_close(ctx_));
   rc_config config = small_config();
@@ -191,6 +253,56 @@ TEST_F(RegionsOfAContext, TheCallersMemoryMayHoldThePools) {
   EXPECT_LE(at + kPool, memory_.data() + bytes);
   for (uint64_t i = 0; i < kPool; ++i) ASSERT_EQ(0, at[i]);
   exchange(ctx_);
+}
+
+// One line of /proc/meminfo, or of the piece of /proc/self/smaps about an address; 0: there is none.
+uint64_t system_figure(const char* path, const char* name, const void* address) {
+  FILE* file = fopen(path, "re");
+  char line[512], format[64];
+  snprintf(format, sizeof format, "%s: %%llu", name);
+  unsigned long long from, to, value = 0;
+  bool here = address == nullptr;
+  while (file != nullptr && fgets(line, sizeof line, file) != nullptr) {
+    auto at = reinterpret_cast<uintptr_t>(address);
+    if (address != nullptr && sscanf(line, "%llx-%llx ", &from, &to) == 2) here = from <= at && at < to;
+    if (here && sscanf(line, format, &value) == 1) break;
+  }
+  if (file != nullptr) fclose(file);
+  return value;
+}
+
+// Where pages can be had the pool lies in them; where not, rc_open says how to get them, and never does without.
+TEST_F(RegionsOfAContext, HugePagesOnRequest) {
+  constexpr uint64_t kHuge = 2 << 20;
+  rc_mr mr = alloc(4096);
+  EXPECT_EQ(4096u, about(mr).page_bytes);
+  rc_config config = small_config();
+  config.mr_bytes = kPool;
+  config.flags = RC_HUGE_PAGES;
+  uint64_t bytes = 0;
+  ASSERT_RC(RC_OK, rc_footprint(&config, &bytes));
+  rc_ctx ctx{0};
+  uint64_t free_pages = system_figure("/proc/meminfo", "HugePages_Free", nullptr);
+  int32_t code = rc_open(&config, &ctx);
+  if (code == RC_OK) {
+    EXPECT_GE(free_pages, bytes / kHuge);
+    ASSERT_RC(RC_OK, rc_mr_alloc(ctx, kPool, 0, &mr));
+    EXPECT_EQ(kHuge, about(mr).page_bytes);
+    memset(about(mr).address, 1, kPool);
+    EXPECT_EQ(kHuge / 1024, system_figure("/proc/self/smaps", "KernelPageSize", about(mr).address));
+    exchange(ctx);
+    EXPECT_RC(RC_OK, rc_close(ctx));
+    EXPECT_GE(system_figure("/proc/meminfo", "HugePages_Free", nullptr), free_pages) << "they are given back";
+  } else if (code != RC_E_UNSUPPORTED) {  // else this kernel knows none of 2 MiB
+    EXPECT_RC_NAMES(RC_E_NO_MEMORY, "vm.nr_hugepages", rc_open(&config, &ctx));
+    EXPECT_EQ(0u, ctx.id);
+  }
+  memory_.resize(bytes);
+  config.memory = memory_.data();
+  config.memory_bytes = bytes;
+  EXPECT_RC_NAMES(RC_E_INVALID, "RC_HUGE_PAGES", rc_open(&config, &ctx));
+  config.flags = 2;
+  EXPECT_RC_NAMES(RC_E_CONFIG, "flags", rc_open(&config, &ctx));
 }
 
 TEST_F(RegionsOfAContext, AContextWithoutRegionsHasNone) {

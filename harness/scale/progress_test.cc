@@ -318,7 +318,7 @@ TEST(ProgressThread, ThatCannotStartIsNamedAndLeavesNothing) {
   config.progress_thread = 2;
   EXPECT_EQ(RC_E_INVALID, rc_open(&config, &ctx));
   config.progress_thread = 0;
-  config.reserved = 1;
+  config.flags = 0x80000000u;
   EXPECT_EQ(RC_E_CONFIG, rc_open(&config, &ctx));
 }
 

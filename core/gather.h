@@ -1,0 +1,70 @@
+// The local bytes of a request: pieces of regions in the order in which they meet the peer's memory.
+#ifndef CORE_GATHER_H_
+#define CORE_GATHER_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/region.h"
+#include "core/result.h"
+
+namespace rc {
+
+// Of one request.
+inline constexpr uint32_t kPiecesMax = 16;
+
+// A piece of a region as a call names it.
+struct Slice {
+  uint64_t region;  // handle
+  uint64_t offset;
+  uint64_t bytes;
+};
+
+class Gather {
+ public:
+  // Holds all of them, or none. At most kPiecesMax; it holds nothing yet.
+  Code hold(Regions* regions, const Slice* slices, uint32_t count, uint32_t access) noexcept {
+    for (count_ = 0; count_ < count; ++count_) {
+      const Slice& s = slices[count_];
+      Regions::Piece piece = {};
+      Code code = regions->hold(Hold::kRequest, s.region, s.offset, s.bytes, access, &piece);
+      if (code != kOk) {
+        let_go(regions);
+        return code;
+      }
+      parts_[count_] = {piece.at, s.bytes, piece.slot};
+    }
+    return kOk;
+  }
+  void let_go(Regions* regions) noexcept {
+    while (count_ != 0) regions->let_go(Hold::kRequest, parts_[--count_].slot);
+  }
+  // Calls f(pointer, bytes) for what lies at [from, from + n) of all of them together.
+  template <class F>
+  void each(uint64_t from, uint64_t n, F f) const noexcept {
+    for (uint32_t i = 0; n != 0 && i < count_; ++i) {
+      const Part& part = parts_[i];
+      if (from >= part.bytes) {
+        from -= part.bytes;
+        continue;
+      }
+      uint64_t some = part.bytes - from < n ? part.bytes - from : n;
+      f(part.at + from, static_cast<size_t>(some));
+      from = 0;
+      n -= some;
+    }
+  }
+
+ private:
+  struct Part {
+    uint8_t* at;
+    uint64_t bytes;
+    uint32_t slot;
+  };
+  Part parts_[kPiecesMax];
+  uint32_t count_;
+};
+
+}  // namespace rc
+
+#endif  // CORE_GATHER_H_
