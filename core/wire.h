@@ -10,7 +10,7 @@
 
 namespace rc {
 
-inline constexpr uint32_t kWireVersion = 3;
+inline constexpr uint32_t kWireVersion = 4;
 inline constexpr size_t kLine = 64;
 // Lines that different ends write lie two lines apart: the adjacent-line prefetcher of x86 moves pairs.
 inline constexpr size_t kPair = 2 * kLine;
@@ -44,9 +44,9 @@ struct Inbox {
 
 inline constexpr uint64_t kClosedBit = uint64_t{1} << 63;
 
-// The last pair of lines before the ring is the backend's.
+// The last two pairs of lines before the ring are the backend's.
 inline constexpr size_t kBackendOffset = 640;
-inline constexpr size_t kRingOffset = kBackendOffset + kPair;
+inline constexpr size_t kRingOffset = kBackendOffset + 2 * kPair;
 static_assert(sizeof(Inbox) <= kBackendOffset && kRingOffset % kPair == 0);
 static_assert(sizeof(TailLineOf<std::atomic<uint64_t>>) == kLine);
 static_assert(offsetof(Inbox, credit) == 128 && offsetof(Inbox, getter) == 256 && offsetof(Inbox, putter) == 264 &&
