@@ -62,6 +62,7 @@ struct Chain {
   ibv_send_wr wr[kWritesMost];
   ibv_sge from[kWritesMost];
   uint32_t n;
+  Sealed tail[2];  // and what was taken
 };
 
 ibv_send_wr* add(RdmaLink* link, Chain* chain, uint64_t offset) noexcept {
@@ -103,6 +104,11 @@ void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) n
   slot->seal = seal_of(slot->value);
   ibv_sge* sge = &chain->from[chain->n];
   *sge = {reinterpret_cast<uintptr_t>(slot), sizeof *slot, link->staging_mr != nullptr ? link->staging_mr->lkey : 0};
+  if (letter == letter_of(kTail) && link->e.inline_bytes >= sizeof chain->tail) {
+    chain->tail[0] = *slot;
+    chain->tail[1] = {link->tail_come, seal_of(link->tail_come)};
+    *sge = {reinterpret_cast<uintptr_t>(chain->tail), sizeof chain->tail, 0};
+  }
   ibv_send_wr* wr = add(link, chain, letter);
   wr->sg_list = sge;
   wr->num_sge = 1;
@@ -139,6 +145,83 @@ Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
   return ring_doorbell(link, &chain, false);
 }
 
+// ----------------------------------------------------------------------------------------------------------------
+// notes (R5)
+
+// Of the ring; a larger credit is one that a put of the peer may wait for.
+constexpr uint64_t kHeldShare = 8;
+
+// True: this credit need not go before the next put. `holds` ends when it has gone with one, or in rdma_alive.
+bool hold(RdmaLink* link, const WorkRequest& r) noexcept {
+  if (r.offset != offsetof(Inbox, credit)) return false;
+  memcpy(&link->credit_said, r.local, sizeof link->credit_said);
+  link->holds = r.lazy && link->credit_said - link->credit_posted < link->ring_bytes / kHeldShare;
+  if (!link->holds) link->credit_posted = link->credit_said;
+  return link->holds;
+}
+
+// A small put to a peer that has taken all before it, so the last note too: there is one place for them.
+bool is_note(const RdmaLink* link, const WorkRequest* requests, uint32_t n) noexcept {
+  return n == 2 && requests[1].offset == kTail && requests[0].bytes <= kNoteBytes &&
+         link->e.inline_bytes >= sizeof(SealedNote) &&
+         (link->peer_took == link->tail_posted ||
+          link->inbox->credit.load(std::memory_order_relaxed) == link->tail_posted);
+}
+
+void post_note(RdmaLink* link, const WorkRequest* requests) noexcept {
+  SealedNote note;
+  uint64_t tail;
+  memcpy(&tail, requests[1].local, sizeof tail);
+  fill_note(&note, tail, link->credit_said, link->tail_come, requests[0].offset - kRingOffset, requests[0].local,
+            requests[0].bytes);
+  Chain chain;
+  chain.n = 0;
+  ibv_send_wr* wr = add(link, &chain, kNoteOffset);
+  chain.from[0] = {reinterpret_cast<uintptr_t>(&note), static_cast<uint32_t>(note.size()), 0};
+  wr->sg_list = chain.from;
+  wr->num_sge = 1;
+  wr->send_flags = IBV_SEND_INLINE;
+  if (link->peer_depth != 0) {
+    wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+    ++link->immediates;
+  }
+  if (ring_doorbell(link, &chain, false) != kOk) return;
+  link->tail_posted = tail;
+  link->credit_posted = link->credit_said;
+  link->holds = false;
+  link->owed &= ~uint32_t{kOwesCredit};
+}
+
+// Behind a put that is no note.
+void add_held_credit(RdmaLink* link, Chain* chain) noexcept {
+  add_word(link, chain, &link->credit_said, letter_of(offsetof(Inbox, credit)));
+  link->credit_posted = link->credit_said;
+  link->holds = false;
+}
+
+// A letter and a note that both came since the last look do not tell which was later: the farther one was.
+void take_credit(RdmaLink* link, uint64_t credit) noexcept {
+  std::atomic<uint64_t>& to = link->e.inbox->credit;
+  if (static_cast<int64_t>(credit - to.load(std::memory_order_relaxed)) > 0)
+    to.store(credit, std::memory_order_release);  // pairs with TxRing::take_credit
+}
+
+// What it says lands where the WRITEs of a put would have put it.
+void take_note(RdmaLink* link) noexcept {
+  const Note& from = mail_of(link->inbox).note;
+  SealedNote note;
+  if (from.tail.load(std::memory_order_relaxed) == link->note_taken || !from.whole(&note)) return;
+  link->note_taken = note.tail;
+  if (note.at() > link->ring_bytes || note.bytes() > link->ring_bytes - note.at()) {
+    break_link(link, kCorrupt, "the peer sent bytes for a place outside the ring");
+    return;
+  }
+  memcpy(link->inbox_ring() + note.at(), note.words, note.bytes());
+  link->tail_come = note.tail;
+  link->peer_took = note.taken;
+  take_credit(link, note.credit);
+}
+
 Owed owed_for(uint64_t offset) noexcept {
   if (offset == offsetof(Inbox, op_credit)) return kOwesOpCredit;
   return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter;
@@ -154,7 +237,7 @@ void pay(RdmaLink* link) noexcept {
   };
   const Debt debts[] = {
       {kOwesReceives, &link->receives, kReceivesLetter, 0},
-      {kOwesCredit, &link->outbox->credit, letter_of(offsetof(Inbox, credit)), kCreditReserve},
+      {kOwesCredit, &link->credit_said, letter_of(offsetof(Inbox, credit)), kCreditReserve},
       {kOwesOpCredit, &link->outbox->op_credit, letter_of(offsetof(Inbox, op_credit)), kCreditReserve},
       {kOwesGetter, &link->outbox->getter, letter_of(offsetof(Inbox, getter)), kCreditReserve},
   };
@@ -253,9 +336,16 @@ void take_mail(RdmaLink* link) noexcept {
   const Mail& mail = mail_of(link->inbox);
   Inbox* inbox = link->e.inbox;
   mail.getter.deliver(inbox->getter);
-  mail.credit.deliver(inbox->credit);
-  uint64_t tail = 0, op_tail = 0;
-  bool new_tail = mail.tail.news(inbox->line.tail, &tail);
+  uint64_t credit = 0, tail = 0, op_tail = 0;
+  if (mail.credit.news(inbox->credit, &credit)) take_credit(link, credit);
+  // Of a note and a letter the letter is the later one: after a note that has not been taken there are only letters.
+  bool new_tail = mail.tail.value.load(std::memory_order_relaxed) != link->letter_taken && mail.tail.whole(&tail);
+  take_note(link);
+  if (new_tail) {
+    link->tail_come = link->letter_taken = tail;
+    uint64_t taken;
+    if (mail.taken.whole(&taken)) link->peer_took = taken;
+  }
   // Whoever sees the tail must see the operations that were posted before it (O3). Their letter came first: it is read
   // second and delivered first, and if a later one is half written over it, the tail waits for that one.
   if (link->op_ring_bytes != 0) {
@@ -264,7 +354,8 @@ void take_mail(RdmaLink* link) noexcept {
     if (op_tail != inbox->op_line.tail.load(std::memory_order_relaxed))
       inbox->op_line.tail.store(op_tail, std::memory_order_release);  // pairs with the acquire in Ops::idle
   }
-  if (new_tail) inbox->line.tail.store(tail, std::memory_order_release);  // pairs with RxRing::look
+  if (link->tail_come != inbox->line.tail.load(std::memory_order_relaxed))
+    inbox->line.tail.store(link->tail_come, std::memory_order_release);  // pairs with RxRing::look
 }
 
 void look(RdmaLink* link, Side self) noexcept {
@@ -309,6 +400,7 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   Locked locked(link);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
+  if (word && hold(link, requests[0])) return kOk;
   // What is reaped here may be what the other side sleeps for.
   if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
   uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
@@ -316,10 +408,15 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     link->owed |= owed_for(requests[0].offset);
     return state_of(link);
   }
+  if (is_note(link, requests, n) && room(link) > kSendReserve && receives > kPutReserve) {
+    post_note(link, requests);
+    return state_of(link);
+  }
   uint64_t writes = 0;
   for (uint32_t i = 0; i < n; ++i) writes += writes_of(link, requests[i]);
   if (writes > kWritesMost) return fail_plain(kSize, "one put is too many WRITEs for this device");
-  if (!word && (room(link) < writes + kSendReserve || receives <= kPutReserve)) {
+  uint64_t held = link->holds && writes < kWritesMost ? 1 : 0;
+  if (!word && (room(link) < writes + held + kSendReserve || receives <= kPutReserve)) {
     link->wants_completions = true;
     return kWouldBlock;
   }
@@ -332,6 +429,10 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     } else {
       add_span(link, &chain, r);
     }
+  }
+  if (!word) {
+    if (held != 0) add_held_credit(link, &chain);
+    if (requests[n - 1].offset == kTail) memcpy(&link->tail_posted, requests[n - 1].local, sizeof link->tail_posted);
   }
   ring_doorbell(link, &chain, false);
   return state_of(link);
@@ -384,9 +485,19 @@ void put_off_timer(RdmaLink* link, int64_t now) noexcept {
   if (timerfd_settime(link->timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) link->timer_due_ns = due;
 }
 
+// Before a side sleeps, and a thousand times a second while one spins: nothing has gone that a credit could go with.
+void release_credit(RdmaLink* link) noexcept {
+  if (!link->holds) return;
+  link->holds = false;
+  link->credit_posted = link->credit_said;
+  link->owed |= kOwesCredit;
+  pay(link);
+}
+
 Code rdma_alive(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
+  release_credit(link);
   if (link->e.receive_depth != 0) {
     if (side != kNoSide) drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);

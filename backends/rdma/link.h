@@ -36,6 +36,14 @@ struct RdmaLink : Link {
   uint32_t signal_every;  // one post in so many asks for a completion
   int poll_most;          // completions taken at once
   uint32_t owed;
+  // The stream's tail and the credit as this end posted them last. A credit that is held goes with the next put.
+  uint64_t tail_posted;
+  uint64_t credit_said;
+  uint64_t credit_posted;
+  bool holds;
+  // The peer's tail as it came last, and its letter and note that were taken last.
+  uint64_t tail_come, letter_taken, note_taken;
+  uint64_t peer_took;       // of this end's tails, the last one that the peer says it has taken
   uint64_t posted_at_look;  // and since when nothing was posted
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
