@@ -202,6 +202,10 @@ class Context {
   template <class Fill>
   Code open_at_point(Listener* listener, uint64_t listener_id, Fill fill, uint64_t* id) noexcept;
   static Context* carve(Arena& arena, const Limits& limits) noexcept;
+  static uint64_t next_serial() noexcept;
+  static size_t link_stride() noexcept;
+  static size_t point_stride() noexcept;
+  static Code pool_full(const char* pool, uint32_t size, const char* field) noexcept;
   Link* link_of(uint32_t slot) noexcept;
 
   uint64_t id_ = 0;
