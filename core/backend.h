@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "core/deadline.h"
+#include "core/raw.h"
 #include "core/result.h"
 #include "core/uri.h"
 #include "core/wire.h"
@@ -181,6 +182,7 @@ struct Extras {
   Code (*open_endpoint)(Context&, ListenPoint*, void* blob, size_t* bytes) noexcept;
   // The peer's description has come: like connect.
   Code (*connect_endpoint)(Context&, ListenPoint*, const void* blob, size_t bytes, Deadline, Link*) noexcept;
+  const RawTable* raw = &kNoRaw;
 };
 extern const Extras kNoExtras;
 

@@ -390,7 +390,7 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   rdma_interrupt(link);
 }
 
-constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint};
+constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint, &kRdmaRaw};
 
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),
