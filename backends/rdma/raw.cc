@@ -30,20 +30,25 @@ class Held {
   Raw* raw_;
 };
 
-// What a completion means where both ends are the program's own: else as for a channel.
-Meaning raw_meaning_of(ibv_wc_status status) noexcept {
+// What a completion means where both ends are the program's own: else as for a channel. Of a message larger than its
+// receive devices say different things: (LOC_LEN, REM_INV_REQ) by the book, (LOC_QP_OP, REM_OP) from soft-RoCE.
+Meaning raw_meaning_of(ibv_wc_status status, bool sent) noexcept {
   switch (status) {
     case IBV_WC_LOC_LEN_ERR:
       return {kSize, "a message was larger than the receive it came to (LOC_LEN)"};
+    case IBV_WC_LOC_QP_OP_ERR:
+      if (sent) break;
+      return {kSize, "a message was larger than the receive it came to, most likely (LOC_QP_OP)"};
     case IBV_WC_REM_INV_REQ_ERR:
       return {kSize, "a message was larger than the receive it came to, most likely (REM_INV_REQ)"};
     case IBV_WC_REM_OP_ERR:
-      return {kPeerDead, "the peer's NIC could not take a message (REM_OP)"};
+      return {kSize, "a message was larger than the receive it came to, most likely (REM_OP)"};
     case IBV_WC_WR_FLUSH_ERR:
       return {kPeerDead, "the connection was over before this request was done (WR_FLUSH)"};
     default:
-      return meaning_of(status);
+      break;
   }
+  return meaning_of(status);
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -254,7 +259,7 @@ RawCompletion finish(Context& context, RdmaPoint* point, RawQueue* queue, const 
     c.has_imm = !c.sent && (wc.wc_flags & IBV_WC_WITH_IMM) != 0;
     c.imm = c.has_imm ? ntohl(wc.imm_data) : 0;
   } else {
-    Meaning m = raw_meaning_of(wc.status);
+    Meaning m = raw_meaning_of(wc.status, c.sent);
     c.code = m.code;
     c.why = m.why;
     end_by(point, m);
