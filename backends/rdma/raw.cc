@@ -219,7 +219,7 @@ Code rdma_post_raw(Context& context, ListenPoint* p, const RawRequest& request) 
     code = context.regions().hold(Hold::kRequest, request.region, request.offset, request.bytes, access, &piece);
     if (code != kOk) return code;
     code = enroll(context, point, request.region, &registration);
-    if (code != kOk) {
+    if (code != kOk || registration == nullptr) {
       context.regions().let_go(Hold::kRequest, piece.slot);
       return code;
     }
