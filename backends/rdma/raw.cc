@@ -241,12 +241,18 @@ Code rdma_post_raw(Context& context, ListenPoint* p, const RawRequest& request) 
 // ----------------------------------------------------------------------------------------------------------------
 // completions
 
-// The first failure is the endpoint's: the queue pair is in error, or will be, and what else is under way comes back.
-void end_by(RdmaPoint* point, Meaning meaning) noexcept {
-  if (point->raw.code != kOk) return;
-  point->raw.code = meaning.code;
-  point->raw.why = meaning.why;
-  drop_connection(&point->e);
+// The first failure is the endpoint's: the queue pair is in error, or will be, and what else is under way comes back. A
+// request of the other queue may be seen flushed before the one that is the cause.
+void end_by(RdmaPoint* point, Meaning meaning, bool flushed) noexcept {
+  Raw* raw = &point->raw;
+  if (raw->code == kOk) {
+    drop_connection(&point->e);
+  } else if (!raw->flushed || flushed) {
+    return;
+  }
+  raw->code = meaning.code;
+  raw->why = meaning.why;
+  raw->flushed = flushed;
 }
 
 RawCompletion finish(Context& context, RdmaPoint* point, RawQueue* queue, const ibv_wc& wc) noexcept {
@@ -262,7 +268,7 @@ RawCompletion finish(Context& context, RdmaPoint* point, RawQueue* queue, const 
     Meaning m = raw_meaning_of(wc.status, c.sent);
     c.code = m.code;
     c.why = m.why;
-    end_by(point, m);
+    end_by(point, m, wc.status == IBV_WC_WR_FLUSH_ERR);
   }
   let_go(context, slot.registration);
   ++queue->completed;
@@ -275,7 +281,7 @@ void take(Context& context, RdmaPoint* point, RawQueue* queue, ibv_cq* cq, RawCo
     ibv_wc wc[kTakenAtOnce];
     uint32_t room = capacity - *count < kTakenAtOnce ? capacity - *count : kTakenAtOnce;
     int n = ibv_poll_cq(cq, static_cast<int>(room), wc);
-    if (n < 0) end_by(point, {kSystem, "polling a completion queue failed"});
+    if (n < 0) end_by(point, {kSystem, "polling a completion queue failed"}, false);
     if (n <= 0) return;
     for (int i = 0; i < n; ++i) to[(*count)++] = finish(context, point, queue, wc[i]);
   }

@@ -44,6 +44,7 @@ struct Raw {
   bool connected;
   Code code;  // not kOk: the endpoint is over, because of the first request that failed
   const char* why;
+  bool flushed;  // that one was only flushed: the cause is still to come
   RawQueue sends;
   RawQueue receives;
   bool sends_first;  // of two queues that both have something
