@@ -169,6 +169,9 @@ typedef struct rc_remote {
 typedef struct rc_request {
   uint64_t id;
 } rc_request;
+typedef struct rc_raw {
+  uint64_t id;
+} rc_raw;
 
 /* ------------------------------------------------------------------------------------------------- Structs */
 
@@ -294,6 +297,33 @@ typedef struct rc_device {
   uint32_t gid_index;  /* the one that is chosen if none is named; 4,294,967,295: there is none */
   uint8_t gid[16];
 } rc_device;
+
+/* What the far end of a raw endpoint must know to send to it. */
+typedef struct rc_raw_address {
+  uint32_t size;   /* sizeof(rc_raw_address) */
+  uint32_t qp_num; /* of the queue pair, 24 bits */
+  uint32_t psn;    /* its first packet number, 24 bits */
+  uint32_t lid;    /* of its port, 16 bits; 0 on Ethernet */
+  uint32_t mtu;    /* of a packet, in bytes: 256, 512, 1024, 2048, 4096; of a peer also 0: the same as here */
+  uint32_t reserved;
+  uint8_t gid[16]; /* in network byte order; of a peer all zero: it has none (InfiniBand only) */
+} rc_raw_address;
+
+/* rc_raw_completion.kind */
+#define RC_RAW_SENT 1u
+#define RC_RAW_RECEIVED 2u
+
+/* How a request of a raw endpoint ended. */
+typedef struct rc_raw_completion {
+  uint64_t tag;     /* as posted */
+  int32_t code;     /* RC_OK, or why it failed */
+  uint32_t kind;    /* RC_RAW_SENT or RC_RAW_RECEIVED */
+  uint32_t bytes;   /* received */
+  uint32_t has_imm; /* 1: the message came with a value */
+  uint32_t imm;     /* the value */
+  uint32_t reserved;
+  const char* reason; /* a static text: what happened; "" if nothing did */
+} rc_raw_completion;
 
 /* rc_mesh_config.flags */
 #define RC_MESH_ID 1u /* `id` is this member's; without: found from the local interfaces */
@@ -571,6 +601,65 @@ int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* c
  * one at a time per endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */
 int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes, int64_t timeout_ns,
                             rc_channel* channel);
+
+/* ------------------------------------------------------------------------------------------------- Raw endpoints */
+
+/* A raw endpoint is a queue pair for a program that knows nothing of ringchan: messages go and come as they are,
+ * without any protocol of this library. Only rdma has it. The caller tells the peer where it is (rc_raw_address) and is
+ * told the same, by whatever way the peer knows: rc_raw_open, then the exchange, rc_raw_connect, rc_raw_post_send,
+ * rc_raw_poll. Receives may be posted from the beginning on, so before whatever step makes the peer send.
+ * The device knows a region from its first use on, until it is freed, the endpoint is closed or its place is wanted for
+ * another (64 have one); it knows it for requests of this endpoint only: a peer reads and writes nothing by itself.
+ * The first request that fails ends the endpoint, and whatever else is under way comes back. Nobody tells that a peer
+ * has died but a send that gets no answer for timeout_ms. */
+
+/* Opens a raw endpoint.
+ * Parameters: ctx; uri - as of rc_endpoint_open, with any of rdma's parameters; sq_depth and rq_depth (default and
+ * most: 256) say how many sends and receives may be under way, mode=event that rc_raw_poll sleeps; address - in: its
+ * size; out: this end's; raw - out. Returns: RC_OK; RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE; RC_E_POOL
+ * (it takes a listener's place); RC_E_CONFIG; RC_E_INVALID (NULL); RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME;
+ * RC_E_NO_HOST; RC_E_NO_MEMORY; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name.
+ * Threads: any. Order: after rc_open. Since: 0.2. */
+int32_t rc_raw_open(rc_ctx ctx, const char* uri, rc_raw_address* address, rc_raw* raw);
+
+/* Connects a raw endpoint to the peer's queue pair; it is not asked, so it need not be ready before the first send.
+ * Parameters: raw; peer - its address, read during the call only. Returns: RC_OK; RC_E_INVALID (NULL, or an address
+ * that cannot be; it may still be connected); RC_E_CONFIG (the same); RC_E_STATE (it was connected, or has tried);
+ * RC_E_SYSTEM (the device refused; open another one); RC_E_HANDLE; RC_E_FORKED. Blocks: no. Threads: any. Order: once,
+ * before the first send. Since: 0.2. */
+int32_t rc_raw_connect(rc_raw raw, const rc_raw_address* peer);
+
+/* Posts a receive: the next message that has none lands there.
+ * Parameters: raw; mr, offset, bytes - a slice, access RC_MR_WRITE; with 0 bytes mr is not looked at, and the message
+ * may only be a value; tag - comes back with the completion. Returns: RC_OK; RC_E_RANGE; RC_E_RIGHTS; RC_E_SIZE (above
+ * the device's messages); RC_E_IN_USE (the region is granted directly);
+ * RC_E_POOL (rq_depth are posted, or requests are under way in 64 other regions);
+ * RC_E_NO_MEMORY (of what the process may lock); RC_E_HANDLE (raw, or mr); RC_E_FORKED; RC_E_SYSTEM; once a request has
+ * failed, its code. Blocks: no. Threads: any. Order: messages take receives as posted; before rc_raw_connect, too.
+ * Since: 0.2. */
+int32_t rc_raw_post_recv(rc_raw raw, rc_mr mr, uint64_t offset, uint64_t bytes, uint64_t tag);
+
+/* Posts a message.
+ * Parameters: raw; mr, offset, bytes - a slice, access RC_MR_READ; with 0 bytes mr is not looked at; imm - a value to
+ * go with it, or NULL; tag - comes back with the completion. Returns: as rc_raw_post_recv, with sq_depth; RC_E_STATE
+ * (not connected). Blocks: no. Threads: any. Order: as posted. The peer's receive must be there, or come within some
+ * milliseconds (rnr_retry and the peer's min_rnr_timer). Since: 0.2. */
+int32_t rc_raw_post_send(rc_raw raw, rc_mr mr, uint64_t offset, uint64_t bytes, const uint32_t* imm, uint64_t tag);
+
+/* Takes completions, or waits for the first. Parameters: raw; completions - out, room for `capacity`; capacity - at
+ * least 1, at most 64 come at once; timeout_ns - nanoseconds; count - out, how many. Returns: RC_OK: there is at least
+ * one, and its own code says how that request ended: RC_OK; RC_E_SIZE (a message larger than its receive, at both
+ * ends); RC_E_PEER_DEAD (no answer within timeout_ms, no receive there for too long, or another request failed before);
+ * RC_E_CORRUPT, RC_E_SYSTEM (the device's reasons). Or RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSING;
+ * RC_E_BUSY (another thread is in it); RC_E_INVALID; RC_E_HANDLE; RC_E_FORKED; once a request has failed and nothing is
+ * under way any more, that request's code. Blocks: until one completes. Threads: one at a time; others may post
+ * meanwhile. Order: of sends as posted and of receives as posted, none between the two. Since: 0.2. */
+int32_t rc_raw_poll(rc_raw raw, rc_raw_completion* completions, uint32_t capacity, int64_t timeout_ns, uint32_t* count);
+
+/* Closes a raw endpoint: what is under way ends here, without a completion, and holds no region any more.
+ * Parameters: raw - the handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED. Blocks: until calls
+ * of other threads on it have been woken and have left. Threads: any. Order: none; the peer is not told. Since: 0.2. */
+int32_t rc_raw_close(rc_raw raw);
 
 /* ------------------------------------------------------------------------------------------------- Mesh */
 

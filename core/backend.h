@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "core/deadline.h"
+#include "core/raw.h"
 #include "core/result.h"
 #include "core/uri.h"
 #include "core/wire.h"
@@ -213,6 +214,7 @@ struct Extras {
   // none, or it is not as it should be. Else nothing has changed, and it may be tried again.
   Code (*reach)(Link*, uint64_t key_id, uint64_t bytes, uint32_t rights, uint8_t** at) noexcept;
   void (*unreach)(uint8_t* at, uint64_t bytes) noexcept;
+  const RawTable* raw = &kNoRaw;
 };
 extern const Extras kNoExtras;
 

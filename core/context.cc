@@ -74,8 +74,8 @@ Context* Handles::context(uint64_t id) noexcept {
   return c != nullptr && c->id() == id ? c : nullptr;
 }
 
-Listener* Handles::listener(uint64_t id) noexcept {
-  Context* c = Id::kind(id) == Id::kListener ? owner(id) : nullptr;
+Listener* Handles::listener(uint64_t id, Id::Kind kind) noexcept {
+  Context* c = Id::kind(id) == kind ? owner(id) : nullptr;
   if (c == nullptr || Id::slot(id) >= c->limits().listeners_max) return nullptr;
   Listener* l = &c->listeners()[Id::slot(id)];
   return l->id.load(std::memory_order_acquire) == id ? l : nullptr;
@@ -279,6 +279,23 @@ Code Context::enroll_region(void* address, uint64_t bytes, uint32_t access, uint
 }
 
 Code Context::free_region(uint64_t id) noexcept {
+  Code code = release_region(id);
+  if (code == kOk) forget_region(id);
+  return code;
+}
+
+void Context::forget_region(uint64_t id) noexcept {
+  for (uint32_t i = 0; i < limits_.listeners_max; ++i) {
+    uint64_t raw = listeners_[i].id.load(std::memory_order_acquire);
+    if (Id::kind(raw) != Id::kRaw) continue;
+    at_raw(&listeners_[i], raw, [id](const RawTable& table, ListenPoint* point) noexcept {
+      table.forget(point, id);
+      return kOk;
+    });
+  }
+}
+
+Code Context::release_region(uint64_t id) noexcept {
   Code code = regions_.free(id);
   if (code != kInUse || ops_ == nullptr) return code;
   for (uint32_t i = 0; i < limits_.channels_max; ++i) {

@@ -158,6 +158,7 @@ Code Ops::share(Grant& g) noexcept {
   share->at = g.piece.at;
   share->bytes = g.lease.bytes;
   lock_.unlock();
+  context_->forget_region(g.piece.id);  // registrations know the pages that are about to go
   Code code = link_->ops->extras->share(link_, g.lease.key.id, g.lease.rights, share);
   lock_.lock();
   g.ending = false;

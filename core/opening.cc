@@ -46,7 +46,8 @@ void Context::drop_point(ListenPoint* point) noexcept {
 }
 
 template <class Start>
-Code Context::open_point(const char* text, const ChannelParams& params, Start start, uint64_t* id) noexcept {
+Code Context::open_point(const char* text, const ChannelParams& params, Start start, uint64_t* id,
+                         Id::Kind kind) noexcept {
   Uri uri;
   const Backend* backend = nullptr;
   Code code = parse_for_backend(text, &uri, &backend);
@@ -60,7 +61,7 @@ Code Context::open_point(const char* text, const ChannelParams& params, Start st
   }
   uint32_t slot = slot_of(point);
   listeners_[slot].point = point;
-  *id = Id::make(Id::kListener, Id::context(id_), slot, next_serial());
+  *id = Id::make(kind, Id::context(id_), slot, next_serial());
   listeners_[slot].id.store(*id, std::memory_order_release);
   return kOk;
 }
@@ -77,9 +78,16 @@ Code Context::open_endpoint(const char* text, const ChannelParams& params, void*
       [&](ListenPoint* point) noexcept { return point->ops->extras->open_endpoint(*this, point, blob, bytes); }, id);
 }
 
+Code Context::open_raw(const char* text, const ChannelParams& params, RawAddress* own, uint64_t* id) noexcept {
+  return open_point(
+      text, params, [&](ListenPoint* point) noexcept { return point->ops->extras->raw->open(*this, point, own); }, id,
+      Id::kRaw);
+}
+
 template <class Fill>
 Code Context::open_at_point(Listener* l, uint64_t listener_id, Fill fill, uint64_t* id) noexcept {
-  if (l->inside.exchange(1, std::memory_order_seq_cst) != 0) {
+  if (l->inside.fetch_add(1, std::memory_order_seq_cst) != 0) {
+    l->inside.fetch_sub(1, std::memory_order_release);
     return fail_plain(kBusy, "another thread is in a call that takes a client of this listener");
   }
   Code code = kClosing;
@@ -95,7 +103,7 @@ Code Context::open_at_point(Listener* l, uint64_t listener_id, Fill fill, uint64
         id);
   }
   bool closing = l->id.load(std::memory_order_seq_cst) != listener_id;
-  l->inside.store(0, std::memory_order_release);
+  l->inside.fetch_sub(1, std::memory_order_release);
   if (code != kOk && closing) return fail_plain(kClosing, "the listener is being closed by another thread");
   return code;
 }

@@ -94,7 +94,8 @@ Code Regions::enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t acc
 }
 
 uint32_t* Regions::count_of(Hold why, Region* region) noexcept {
-  return why == Hold::kRequest ? &region->requests : why == Hold::kKept ? &region->kept : &region->grants;
+  if (why == Hold::kRequest || why == Hold::kPinned) return &region->requests;
+  return why == Hold::kKept ? &region->kept : &region->grants;
 }
 
 uint32_t* Regions::find_gap(uint64_t bytes, uint8_t** at) noexcept {
@@ -192,7 +193,7 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
     code = check_direct(*r, offset, bytes);
     if (code != kOk) return code;
     r->direct = true;
-  } else if (why == Hold::kGrant && (r->direct || r->share.by != nullptr)) {
+  } else if ((why == Hold::kGrant || why == Hold::kPinned) && (r->direct || r->share.by != nullptr)) {
     return fail_plain(kInUse, "the region is granted directly, and to one peer only: revoke that first");
   }
   *count_of(why, r) += 1;

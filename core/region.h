@@ -19,7 +19,8 @@ inline constexpr uint64_t kRegionPage = 4096;
 // Why a region must stay: an operation moves its bytes, or the peer of a channel may.
 // kShare: the peer does by itself; alone, because the pages are exchanged when that begins and ends.
 // kKept: nobody now, but a channel has looked it up, and gives that up when it is asked (Ops::forget_local).
-enum class Hold { kRequest, kGrant, kShare, kKept };
+// kPinned: a request whose bytes a NIC moves, from the pages it has registered.
+enum class Hold { kRequest, kPinned, kGrant, kShare, kKept };
 
 class Regions {
  public:

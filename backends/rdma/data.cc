@@ -527,7 +527,8 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
 }
 
 constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint,
-                                no_share,     no_unshare,  no_reach,           no_unreach};
+                                no_share,     no_unshare,  no_reach,           no_unreach,
+                                &kRdmaRaw};
 
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),

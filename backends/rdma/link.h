@@ -6,6 +6,7 @@
 
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/mail.h"
+#include "backends/rdma/raw.h"
 #include "core/atomics.h"
 #include "core/backend.h"
 #include "core/doorbell.h"
@@ -108,6 +109,7 @@ struct RdmaPoint : ListenPoint {
   Endpoint e;
   uint32_t gid_index;
   uint32_t psn;
+  Raw raw;  // of a raw endpoint
 };
 
 Code rdma_backend_listen(Context& context, ListenPoint* point) noexcept;
@@ -121,6 +123,16 @@ Code rdma_open_endpoint(Context& context, ListenPoint* point, void* blob, size_t
 Code rdma_connect_endpoint(Context& context, ListenPoint* point, const void* blob, size_t bytes, Deadline deadline,
                            Link* link) noexcept;
 void rdma_backend_close(Context& context, Link* link) noexcept;
+
+// --- exchange.cc, for raw.cc too ---
+inline constexpr uint32_t kNumberMost = 0xffffff;  // of queue pairs and packets: 24 bits
+struct Place;
+// Where the point's URI leads to.
+Code find_own_place(RdmaPoint* point, Place* place) noexcept;
+// A queue pair there, in its first state. The place's device is the endpoint's from now on, also if this fails.
+Code make_at_place(Context& context, RdmaPoint* point, const Place& place) noexcept;
+// Ready to receive and to send. Of the blob only the number, the packet number, LID and GID.
+Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept;
 
 // Numeric or by name; passive: for listening.
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
