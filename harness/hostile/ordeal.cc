@@ -28,7 +28,11 @@ constexpr int64_t kDeadline = kMs / 2;  // of each call
 constexpr int64_t kBound = 5000 * kMs;  // what no call may take, however loaded the machine
 constexpr size_t kMost = 3000;          // bytes of one call
 constexpr size_t kGuard = 64;
+#ifdef RC_SANITIZED
+constexpr int64_t kGrowthMostKb = INT64_MAX;  // a sanitizer keeps what is freed
+#else
 constexpr int64_t kGrowthMostKb = 4096;
+#endif
 
 // One side's calls, and what they came to.
 class Side {
