@@ -596,7 +596,8 @@ int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* c
  * Returns: RC_OK; RC_E_NOT_RINGCHAN, RC_E_VERSION, RC_E_LAYOUT, RC_E_NO_PERMISSION (another token), RC_E_SIZE (the ring
  * sizes do not fit) or RC_E_INVALID (NULL, or the endpoint's own blob): of the blob, and the endpoint can still be
  * connected; after all others it cannot: RC_E_TIMEOUT (the peer did not connect); RC_E_STOPPED; RC_E_CLOSING;
- * RC_E_SYSTEM. RC_E_STATE: it was connected, or is a listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY; RC_E_POOL.
+ * RC_E_PEER_DEAD, RC_E_CORRUPT (its NIC refused the first word); RC_E_SYSTEM. RC_E_STATE: it was connected, or is a
+ * listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY; RC_E_POOL.
  * Blocks: until the peer connects too, or the deadline; a peer that dies later is noticed by time-out only. Threads:
  * one at a time per endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */
 int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes, int64_t timeout_ns,

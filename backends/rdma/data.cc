@@ -19,7 +19,7 @@ constexpr uint32_t kSendReserve = 8;
 // Receives of the peer that puts leave for credits, and both for the word that tells of receives.
 constexpr uint64_t kPutReserve = 16;
 constexpr uint64_t kCreditReserve = 8;
-constexpr int kCompletionsPerLook = 64;
+constexpr uint32_t kCompletionsPerLook = 64;  // of each queue
 
 RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
 
@@ -285,31 +285,35 @@ void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   break_link(link, m.code, m.why);
 }
 
-// Send completions; true: there were some.
-bool reap_sends(RdmaLink* link) noexcept {
-  if (link->posted == link->completed) return false;  // what fails completes although it was not signalled
-  ibv_wc wc[kCompletionsMost];
-  int n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
-  if (n > 0) link->completions += static_cast<uint64_t>(n);
-  for (int i = 0; i < n; ++i) {
-    if (wc[i].status != IBV_WC_SUCCESS) {
-      note_failure(link, wc[i]);
-    } else if (wc[i].wr_id > link->completed) {
-      link->completed = wc[i].wr_id;
+// Send completions, about `most`; true: there were some.
+bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
+  uint32_t all = 0;
+  for (int n = link->poll_most; n == link->poll_most && all < most;) {
+    if (link->posted == link->completed) break;  // what fails completes although it was not signalled
+    ibv_wc wc[kCompletionsMost];
+    n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
+    if (n > 0) all += static_cast<uint32_t>(n);
+    for (int i = 0; i < n; ++i) {
+      if (wc[i].status != IBV_WC_SUCCESS) {
+        note_failure(link, wc[i]);
+      } else if (wc[i].wr_id > link->completed) {
+        link->completed = wc[i].wr_id;
+      }
     }
   }
+  link->completions += all;
   if (link->posted == link->completed) link->wants_completions = false;
-  return n > 0;
+  return all != 0;
 }
 
-// Each WRITE with immediate took a receive: posts another one for it.
-bool reap_receives(RdmaLink* link) noexcept {
+// Each WRITE with immediate took a receive: posts another one for it. About `most` of them.
+bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   bool some = false;
-  for (int all = 0; link->e.receive_depth != 0 && all < kCompletionsPerLook;) {
+  for (uint32_t all = 0; link->e.receive_depth != 0 && all < most;) {
     ibv_wc wc[kCompletionsMost];
     int n = ibv_poll_cq(link->e.receive_cq, link->poll_most, wc);
     if (n <= 0) break;
-    all += n;
+    all += static_cast<uint32_t>(n);
     for (int i = 0; i < n; ++i) {
       some = true;
       if (wc[i].status != IBV_WC_SUCCESS) {
@@ -358,13 +362,22 @@ void take_mail(RdmaLink* link) noexcept {
     inbox->line.tail.store(link->tail_come, std::memory_order_release);  // pairs with RxRing::look
 }
 
-void look(RdmaLink* link, Side self) noexcept {
+void look(RdmaLink* link, Side self, uint32_t most = kCompletionsPerLook) noexcept {
   bool wanted = link->wants_completions;
-  bool sends = reap_sends(link);
-  bool receives = reap_receives(link);
+  bool sends = reap_sends(link, most);
+  bool receives = reap_receives(link, most);
   take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
   if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
+}
+
+// For want of room. Whoever asked may sleep next, without another look: then the next completion must make an event.
+void ask_for_completions(RdmaLink* link) noexcept {
+  link->wants_completions = true;
+  if (link->e.receive_depth == 0 || link->sends_armed) return;
+  ibv_req_notify_cq(link->e.send_cq, 0);
+  link->sends_armed = true;
+  look(link, kNoSide);  // what came before that makes none
 }
 
 // What the connection manager and the device say.
@@ -395,30 +408,37 @@ void take_events(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // the seam
 
+// In the queue, and among the peer's receives: for a word, or for a put of so many WRITEs.
+bool has_room(RdmaLink* link, bool word, uint64_t writes) noexcept {
+  uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
+  if (word) return room(link) != 0 && receives > kCreditReserve;
+  return room(link) >= writes + kSendReserve && receives > kPutReserve;
+}
+
 Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
   if (word && hold(link, requests[0])) return kOk;
-  // What is reaped here may be what the other side sleeps for.
-  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
-  uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
-  if (word && (room(link) == 0 || receives <= kCreditReserve)) {
-    link->owed |= owed_for(requests[0].offset);
-    return state_of(link);
-  }
-  if (is_note(link, requests, n) && room(link) > kSendReserve && receives > kPutReserve) {
-    post_note(link, requests);
-    return state_of(link);
-  }
   uint64_t writes = 0;
   for (uint32_t i = 0; i < n; ++i) writes += writes_of(link, requests[i]);
   if (writes > kWritesMost) return fail_plain(kSize, "one put is too many WRITEs for this device");
-  uint64_t held = link->holds && writes < kWritesMost ? 1 : 0;
-  if (!word && (room(link) < writes + held + kSendReserve || receives <= kPutReserve)) {
-    link->wants_completions = true;
-    return kWouldBlock;
+  // What is reaped here may be what the other side sleeps for.
+  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
+  bool note = is_note(link, requests, n), held = link->holds && writes < kWritesMost;
+  uint64_t needed = note ? 1 : held ? writes + 1 : writes;
+  if (!has_room(link, word, needed)) {
+    ask_for_completions(link);
+    if (!has_room(link, word, needed)) {
+      if (!word) return kWouldBlock;
+      link->owed |= owed_for(requests[0].offset);
+      return state_of(link);
+    }
+  }
+  if (note) {
+    post_note(link, requests);
+    return state_of(link);
   }
   Chain chain;
   chain.n = 0;
@@ -431,7 +451,7 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     }
   }
   if (!word) {
-    if (held != 0) add_held_credit(link, &chain);
+    if (held) add_held_credit(link, &chain);
     if (requests[n - 1].offset == kTail) memcpy(&link->tail_posted, requests[n - 1].local, sizeof link->tail_posted);
   }
   ring_doorbell(link, &chain, false);
@@ -501,7 +521,11 @@ Code rdma_alive(Link* l, Side side) noexcept {
   if (link->e.receive_depth != 0) {
     if (side != kNoSide) drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);
-    look(link, side);  // the event that was dropped may have been what wakes the other side
+    link->sends_armed = link->wants_completions;
+    // The event that was dropped may have been what wakes the other side. All that the queues held by then is taken:
+    // what is left makes no event.
+    look(link, side, link->e.send_depth + link->e.receive_depth);
+    if (link->owed != 0 && room(link) == 0) ask_for_completions(link);
   }
   take_events(link);
   int64_t now = now_ns();

@@ -103,13 +103,14 @@ Code post_knock(const EndpointBlob& peer, Endpoint* e) noexcept {
   return error == 0 ? kOk : fail_errno(kSystem, "sending the first word", error);
 }
 
-// kWouldBlock: not yet. kPeerDead: the tries are used up.
+// kWouldBlock: not yet. kHandshake: the tries are used up, worth another attempt.
 Code knock_delivered(Endpoint* e) noexcept {
   ibv_wc wc;
   int n = ibv_poll_cq(e->send_cq, 1, &wc);
   if (n == 0) return kWouldBlock;
   if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
   if (wc.status == IBV_WC_SUCCESS) return kOk;
+  if (wc.status == IBV_WC_RETRY_EXC_ERR || wc.status == IBV_WC_WR_FLUSH_ERR) return kHandshake;
   Meaning m = meaning_of(wc.status);
   return fail_plain(m.code, m.why);
 }
@@ -158,7 +159,7 @@ Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline
     if (!knocks && knock_heard(e)) return kOk;
     Code found = knocks ? knock_delivered(e) : kWouldBlock;
     if (found == kOk) return kOk;
-    if (found == kPeerDead) {
+    if (found == kHandshake) {
       code = begin_again(point, peer, e);
       if (code == kOk) code = post_knock(peer, e);
     } else if (found != kWouldBlock) {

@@ -56,6 +56,7 @@ struct RdmaLink : Link {
   uint64_t completions;                        // of sends
   uint32_t port_downs, port_ups, gid_changes;  // of the port, before the channel began
   bool wants_completions;                      // a side may sleep for room in the queue, or for delivery
+  bool sends_armed;  // event mode: the next of them makes an event, or one has and nobody has taken it
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
   uint64_t immediates;                  // posted

@@ -26,9 +26,10 @@ bool nonblocking(int fd) noexcept {
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-// One that was opened here serves all of its device that are.
+// One that was opened here serves all of its device that are. One whose device has failed serves nobody more: the
+// device may have come back.
 bool serves(const Tenancy& t, const ibv_context* verbs, bool opened) noexcept {
-  if (t.users == 0) return false;
+  if (t.users == 0 || t.failed.load(std::memory_order_relaxed)) return false;
   if (!opened) return t.verbs == verbs;
   return t.verbs == t.watch &&
          strcmp(g_verbs.get_device_name(t.verbs->device), g_verbs.get_device_name(verbs->device)) == 0;
