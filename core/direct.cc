@@ -101,9 +101,10 @@ Code Ops::run_held(Operation op, const Remote& remote, Code* result) noexcept {
   Gather local;
   Code code = op.hold(regions_, &local);
   if (code != kOk) return code;
+  uint64_t no_value = 0;  // only atomics have one
   local.each(0, op.bytes, [&](uint8_t* at, size_t n) noexcept {
     op.bytes = n;
-    if (*result == kOk) *result = run_direct(op, remote, at, nullptr);
+    if (*result == kOk) *result = run_direct(op, remote, at, &no_value);
     op.remote_offset += n;
   });
   local.let_go(regions_);
