@@ -72,8 +72,11 @@
  * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
  * directly while it is. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
- * token travels in the clear, too. A name shm:NAME, also that of a list, belongs to the process that takes it first,
- * whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before it trusts it.
+ * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
+ * this device may forge them, and a connected peer that guesses the key of another channel's inbox of this context may
+ * write there, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process
+ * that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user)
+ * before it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_

@@ -253,21 +253,10 @@ void pay(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // completions
 
-// For all connections that share the device: the next look of each finds what this one has heard. A port that goes down
-// may come up again before the retries end: what ends the link is that they do.
+// A port that goes down may come up again before the retries end: what ends the link is that they do.
 void take_device_events(RdmaLink* link) noexcept {
-  Tenancy* tenancy = link->e.tenancy;
-  ibv_async_event event;
-  while (g_verbs.get_async_event(tenancy->watch, &event) == 0) {
-    ibv_event_type type = event.event_type;
-    PortEvents& port = tenancy->port(static_cast<uint32_t>(event.element.port_num));
-    if (type == IBV_EVENT_PORT_ERR) port.downs.fetch_add(1, std::memory_order_relaxed);
-    if (type == IBV_EVENT_PORT_ACTIVE) port.ups.fetch_add(1, std::memory_order_relaxed);
-    if (type == IBV_EVENT_GID_CHANGE) port.gid_changes.fetch_add(1, std::memory_order_relaxed);
-    if (type == IBV_EVENT_DEVICE_FATAL) tenancy->failed.store(true, std::memory_order_relaxed);
-    g_verbs.ack_async_event(&event);
-  }
-  if (tenancy->failed.load(std::memory_order_relaxed))
+  hear_events(link->e.tenancy);
+  if (link->e.tenancy->failed.load(std::memory_order_relaxed))
     break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
 }
 

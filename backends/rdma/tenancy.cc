@@ -74,6 +74,19 @@ Code share_domain(Context& context, Tenancy* tenancy, ibv_pd** pd) noexcept {
   return *pd != nullptr ? kOk : fail_errno(kSystem, "allocating a protection domain", errno);
 }
 
+void hear_events(Tenancy* tenancy) noexcept {
+  ibv_async_event event;
+  while (g_verbs.get_async_event(tenancy->watch, &event) == 0) {
+    ibv_event_type type = event.event_type;
+    PortEvents& port = tenancy->port(static_cast<uint32_t>(event.element.port_num));
+    if (type == IBV_EVENT_PORT_ERR) port.downs.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_PORT_ACTIVE) port.ups.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_GID_CHANGE) port.gid_changes.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_DEVICE_FATAL) tenancy->failed.store(true, std::memory_order_relaxed);
+    g_verbs.ack_async_event(&event);
+  }
+}
+
 void leave_tenancy(Context& context, Tenancy* tenancy) noexcept {
   ContextLock lock(context);
   if (--tenancy->users != 0) return;

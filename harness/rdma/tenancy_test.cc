@@ -5,15 +5,26 @@
 #include <unistd.h>
 
 #include <list>
+#include <memory>
 
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
-#include "backends/rdma/tenancy.h"
+#include "backends/rdma/link.h"
 #include "capi/rc.h"
 
 namespace {
 
 std::list<ibv_context> g_open;
+int g_downs = 0;  // that nobody has heard of
+
+int next_event(ibv_context*, ibv_async_event* event) {
+  if (g_downs == 0) return -1;
+  --g_downs;
+  *event = {};
+  event->event_type = IBV_EVENT_PORT_ERR;
+  event->element.port_num = 1;
+  return 0;
+}
 
 ibv_context* open_one(ibv_device* device) {
   ibv_context verbs = {};
@@ -34,6 +45,8 @@ class RdmaTenancy : public testing::Test {
     rc::g_verbs.open_device = open_one;
     rc::g_verbs.close_device = close_one;
     rc::g_verbs.get_device_name = [](ibv_device* device) noexcept -> const char* { return device->name; };
+    rc::g_verbs.get_async_event = next_event;
+    rc::g_verbs.ack_async_event = [](ibv_async_event*) noexcept {};
     strcpy(device_.name, "none0");
     EXPECT_EQ(RC_OK, rc_open(nullptr, &ctx_));
     context_ = rc::Handles::context(ctx_.id);
@@ -74,5 +87,20 @@ TEST_F(RdmaTenancy, OneThatHasFailedServesNobodyMore) {
   EXPECT_EQ(next, join());
   rc::leave_tenancy(*context_, next);
   rc::leave_tenancy(*context_, next);
+}
+
+TEST_F(RdmaTenancy, WhatHappenedBeforeAChannelIsNotCountedForIt) {
+  auto link = std::make_unique<rc::RdmaLink>();
+  rc::Endpoint e = {};
+  e.tenancy = join();
+  e.port_num = 1;
+  e.inline_bytes = sizeof(rc::Sealed);
+  g_downs = 2;
+  EXPECT_EQ(rc::kOk, rc::fill_link(*context_, rc::Knobs(), &e, rc::RdmaHello(), rc::Agreed(), link.get()));
+  EXPECT_EQ(0, g_downs);
+  EXPECT_EQ(2u, link->port_downs);
+  EXPECT_EQ(2u, link->e.tenancy->port(1).downs);
+  pthread_mutex_destroy(&link->mutex);
+  rc::leave_tenancy(*context_, link->e.tenancy);
 }
 #endif
