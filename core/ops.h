@@ -180,7 +180,6 @@ class Ops {
     uint64_t id;
     uint32_t uses;
     State state;
-    bool queued;  // its number is in announced_
     Lease lease;
     uint8_t* at;  // null: not within reach
   };
@@ -295,7 +294,7 @@ class Ops {
   SlotQueue to_send_;    // items
   SlotQueue due_;        // answers ready to be sent
   SlotQueue imms_;       // requests whose immediate waits to be taken
-  SlotQueue announced_;  // remotes
+  SlotQueue announced_;  // the unread remotes
   SlotQueue returned_;   // grants
 };
 

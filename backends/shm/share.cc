@@ -25,7 +25,7 @@ bool pages_may_be_refused() noexcept { return read_number("/proc/sys/vm/overcomm
 
 Code check_rights(uint32_t rights) noexcept {
   bool all = (rights & kAllRights) == kAllRights;
-  if (!all && (rights & kAllRights) != kRead)
+  if (!pages_allow(rights & kAllRights))
     return fail_plain(kRights,
                       "a direct grant over shm is RC_MR_READ, or all three rights: pages have no others to refuse");
   if (all && pages_may_be_refused())
