@@ -249,6 +249,7 @@ class Ops {
   Code post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept;
   Code tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept;
   Code share(Grant& grant) noexcept;
+  // Of the next unread one, which is direct; the lock is given up meanwhile. kRevoked: it is no more.
   Code reach(Remote& remote) noexcept;
   void leave(Remote& remote) noexcept;
   // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.

@@ -279,13 +279,14 @@ void Ops::forget_remote(uint64_t remote) noexcept {
 
 Code Ops::next_remote(uint64_t* remote) noexcept {
   Locked locked(this);
-  if (announced_.empty()) return kWouldBlock;
-  Remote& r = remotes_[announced_.front()];
-  if ((r.lease.rights & kDirect) != 0 && !over_) {
-    Code code = reach(r);
-    if (code != kOk) return code;
+  Code code = kRevoked;
+  while (code == kRevoked) {
+    if (announced_.empty()) return kWouldBlock;
+    Remote& first = remotes_[announced_.front()];
+    code = (first.lease.rights & kDirect) != 0 && !over_ ? reach(first) : kOk;
   }
-  announced_.pop();
+  if (code != kOk) return code;
+  Remote& r = remotes_[announced_.pop()];
   r.state = Remote::kLive;
   *remote = r.id;
   return kOk;

@@ -109,7 +109,7 @@ Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint
     if (code == kWouldBlock) return fail_plain(kCorrupt, "the peer granted directly and sent no descriptor");
     if (code != kOk) return code;
     if (found == key_id) break;
-    close(fd);
+    drop_received(fd);
     fd = -1;
     take_handed(socket);
   }
@@ -125,7 +125,7 @@ Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint
       code = fail_errno(kNoMemory, "mapping a direct grant of the peer", errno);
     }
   }
-  close(fd);
+  drop_received(fd);
   if (code != kOk) return code;
   take_handed(socket);
   RC_STEP("reach: mapped");
