@@ -1,8 +1,10 @@
 // What direct grants cost, and how long a peer can make calls wait by what it sends.
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -147,6 +149,86 @@ TEST_F(DirectDescriptors, ThoseOfClientsMakeNobodyWait) {
     }
   }
   EXPECT_EQ(RC_OK, rc_listener_close(listener)) << rc_reason();
+}
+
+// ------------------------------------------------------------------------------------------------------------ mappings
+
+int mappings() {
+  std::ifstream maps("/proc/self/maps");
+  int n = 0;
+  for (std::string line; std::getline(maps, line);) ++n;
+  return n;
+}
+
+// All the mappings that this process may still have.
+class AllMappings {
+ public:
+  AllMappings() {
+    at_ = mmap(nullptr, kPages * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    auto* page = static_cast<uint8_t*>(at_);
+    for (uint64_t i = 1; i < kPages && !full_; i += 2) full_ = mprotect(page + i * kPage, kPage, PROT_READ) != 0;
+  }
+  ~AllMappings() { munmap(at_, kPages * kPage); }
+  AllMappings(const AllMappings&) = delete;
+  AllMappings& operator=(const AllMappings&) = delete;
+  bool full() const { return full_; }
+
+ private:
+  static constexpr uint64_t kPage = 4096, kPages = 1 << 18;
+  void* at_;
+  bool full_ = false;
+};
+
+class DirectMappings : public DirectGrants {};
+
+TEST_F(DirectMappings, ARegionThatIsFreedLeavesNone) {
+  constexpr uint64_t kSlices = 300, kSlice = 4096;
+  int before = mappings();
+  for (int round = 0; round < 3; ++round) {
+    rc_mr below{0}, mr{0}, above{0};
+    ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, kSlice, 0, &below));
+    ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, kSlices * kSlice, 0, &mr));
+    ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, kSlice, 0, &above));
+    bytes_of(below)[0] = bytes_of(above)[0] = 0x33;
+    for (uint64_t i = 0; i < kSlices; ++i) {
+      rc_grant grant{0};
+      ASSERT_EQ(RC_OK, rc_mr_grant(honest_, mr, i * kSlice, kSlice, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant))
+          << rc_reason();
+      rc_remote remote{0};
+      ASSERT_EQ(RC_OK, rc_remote_get(peer_, kPatience, &remote)) << rc_reason();
+      ASSERT_EQ(RC_OK, rc_grant_revoke(grant)) << rc_reason();
+      ASSERT_EQ(RC_OK, rc_remote_release(remote)) << rc_reason();
+      rc_progress(peer_);
+      rc_progress(honest_);
+    }
+    EXPECT_EQ(RC_OK, rc_mr_free(mr)) << rc_reason();
+    EXPECT_EQ(0x33, bytes_of(below)[0]);
+    EXPECT_EQ(0x33, bytes_of(above)[0]);
+    EXPECT_EQ(RC_OK, rc_mr_free(below));
+    EXPECT_EQ(RC_OK, rc_mr_free(above));
+  }
+  EXPECT_LT(mappings(), before + 20);
+}
+
+TEST_F(DirectMappings, WithoutAnyMoreNoneIsGrantedAndEachIsRevoked) {
+  rc_mr other{0};
+  ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, 8 * kBytes, 0, &other));
+  rc_grant grant{0}, refused{0};
+  ASSERT_EQ(RC_OK, rc_mr_grant(honest_, other, kBytes, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant));
+  int32_t granted = RC_OK, revoked = RC_OK;
+  std::string reason;
+  {
+    AllMappings taken;
+    if (!taken.full()) GTEST_SKIP() << "this system allows more mappings than a test may make";
+    granted = rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &refused);
+    reason = rc_reason();
+    revoked = rc_grant_revoke(grant);
+  }
+  EXPECT_EQ(RC_E_NO_MEMORY, granted);
+  EXPECT_NE(std::string::npos, reason.find("vm.max_map_count")) << reason;
+  EXPECT_EQ(RC_OK, revoked) << rc_reason();
+  EXPECT_TRUE(all(bytes_of(mine_), kUntouched));
+  EXPECT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &refused));
 }
 
 }  // namespace
