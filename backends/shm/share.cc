@@ -24,20 +24,27 @@ constexpr size_t kMappingsKept = 8, kKeptBytes = kMappingsKept * kPageBytes;
 size_t whole_pages(uint64_t bytes) noexcept { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
 // Who may write the file may punch holes into it. The page is then made anew by whoever touches it next, and where
-// memory is counted strictly the kernel may refuse it, which is a deadly signal.
-bool pages_may_be_refused() noexcept { return read_number("/proc/sys/vm/overcommit_memory", "") == 2; }
+// memory is counted strictly (2) the kernel may refuse it, which is a deadly signal. Who cannot tell expects that.
+Code pages_are_not_refused() noexcept {
+  errno = 0;
+  uint64_t mode = read_number("/proc/sys/vm/overcommit_memory", "");
+  if (mode == 0 || mode == 1) return kOk;
+  if (errno == EMFILE || errno == ENFILE) return fail_errno(kNoDescriptors, "looking up vm.overcommit_memory", errno);
+  return fail_plain(kUnsupported,
+                    "with vm.overcommit_memory = 2, or no /proc to look it up, a peer that may write could make this "
+                    "process fault: grant without RC_MR_DIRECT, or RC_MR_READ alone");
+}
+
+int seals_for(uint32_t rights) noexcept {
+  return (rights & kWrite) != 0 ? kSizeSeals : kSizeSeals | F_SEAL_FUTURE_WRITE;
+}
 
 Code check_rights(uint32_t rights) noexcept {
   bool all = (rights & kAllRights) == kAllRights;
   if (!pages_allow(rights & kAllRights))
     return fail_plain(kRights,
                       "a direct grant over shm is RC_MR_READ, or all three rights: pages have no others to refuse");
-  if (all && pages_may_be_refused())
-    return fail_plain(
-        kUnsupported,
-        "with vm.overcommit_memory = 2 a peer that may write could make this process fault: grant without "
-        "RC_MR_DIRECT, or RC_MR_READ alone");
-  return kOk;
+  return all ? pages_are_not_refused() : kOk;
 }
 
 Code hand_over(const ShmLink* link, uint64_t key_id, int file) noexcept {
@@ -84,7 +91,7 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
   void* spare = pages == MAP_FAILED ? MAP_FAILED : reserve_spare(bytes);
   if (spare == MAP_FAILED) code = no_mapping("mapping a direct grant", errno);
-  if (code == kOk) code = seal_file(file, (rights & kWrite) != 0 ? kSizeSeals : kSizeSeals | F_SEAL_FUTURE_WRITE);
+  if (code == kOk) code = seal_file(file, seals_for(rights));
   if (code == kOk) memcpy(pages, share->at, share->bytes);
   RC_STEP("share: copied");
   if (code == kOk) code = hand_over(link, key_id, file);
@@ -126,10 +133,11 @@ Code shm_unshare(Share* share) noexcept {
 Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint8_t** at) noexcept {
   int socket = static_cast<ShmLink*>(l)->hand_fd, fd = -1;
   bool write = (rights & kWrite) != 0;
-  if (write && pages_may_be_refused()) return fail_plain(kCorrupt, "the peer shares what may not be shared");
+  Code code = write ? pages_are_not_refused() : kOk;
+  if (code != kOk) return code;
   for (int i = 0; i < kHandedMost; ++i) {
     uint64_t found = 0;
-    Code code = look_at_handed(socket, &found, &fd);
+    code = look_at_handed(socket, &found, &fd);
     if (code == kWouldBlock) return fail_plain(kCorrupt, "the peer granted directly and sent no descriptor");
     if (code != kOk) return code;
     if (found == key_id) break;
@@ -139,7 +147,7 @@ Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint
   }
   if (fd < 0) return fail_plain(kCorrupt, "the peer sent other descriptors than that of its direct grant");
   size_t bytes = whole_pages(granted);
-  Code code = check_file(fd, kSizeSeals, bytes);
+  code = check_file(fd, seals_for(rights), bytes);
   void* pages = MAP_FAILED;
   if (code == kOk) {
     pages = mmap(nullptr, bytes, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);

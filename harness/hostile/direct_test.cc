@@ -239,6 +239,7 @@ TEST_F(DirectGrants, DescriptorsThatWillNotDo) {
       {"one that may lose no seal but get one", kAll, file(no_seal)},
       {"without pages", kAll, file(sparse)},
       {"one that cannot be written", kAll, file(for_reading)},
+      {"one for reading that could be written", RC_MR_READ, file(good(kBytes))},
       {"a pipe", kAll,
        [](DirectGrants* t) {
          int ends[2];
