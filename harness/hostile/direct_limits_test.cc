@@ -231,5 +231,17 @@ TEST_F(DirectMappings, WithoutAnyMoreNoneIsGrantedAndEachIsRevoked) {
   EXPECT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &refused));
 }
 
+// ---------------------------------------------------------------------------------------------------------- to be granted
+
+class DirectConditions : public DirectGrants {};
+
+TEST_F(DirectConditions, AGrantThatHasLapsedIsNotInTheWay) {
+  rc_grant grant{0};
+  ASSERT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll, 1, &grant)) << rc_reason();
+  for (int64_t begin = now_ns(); now_ns() < begin + 2;) {
+  }
+  EXPECT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant)) << rc_reason();
+}
+
 }  // namespace
 }  // namespace hostile
