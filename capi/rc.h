@@ -70,7 +70,9 @@
  *
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
- * directly while it is. Over tcp the same holds of what
+ * directly while it is. It can keep the old pages of direct grants, as long as it lives and of as many as it was given:
+ * also of grants that were revoked before it took them, until some hundreds of them wait and rc_mr_grant is RC_E_POOL.
+ * Who grants directly counts those as the peer's memory. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
  * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
  * this device may forge them, and a connected peer that guesses the key of another channel's inbox of this context may
@@ -453,7 +455,8 @@ int32_t rc_open(const rc_config* config, rc_ctx* ctx);
 /* Closes a context with all its channels and listeners, and gives its memory back.
  * Parameters: ctx - the handle is an error from now on.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
- * Blocks: until calls of other threads on its channels have been woken and have left.
+ * Blocks: until calls of other threads on its channels have been woken and have left, and while direct grants are
+ * taken back (rc_grant_revoke).
  * Threads: any; no other thread may start a call on the context or its objects meanwhile. Order: last. Since: 0.1. */
 int32_t rc_close(rc_ctx ctx);
 
@@ -571,8 +574,8 @@ uint64_t rc_attach_overhead(void);
  * peer that does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD. Parameters: channel - the
  * handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (it is
  * closed, but a direct grant could not be taken back: rc_mr_free of that region tries again). Blocks: until calls of
- * other threads on this channel have been woken and have left (they return RC_E_CLOSING). Threads: any. Order: none.
- * Since: 0.1. */
+ * other threads on this channel have been woken and have left (they return RC_E_CLOSING), and while the slices of direct
+ * grants are copied. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
 
 /* ------------------------------------------------------------------------------------------------- Endpoints */
@@ -720,7 +723,9 @@ int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING). Threads: any. Order: rc_close does it too. Since: 0.2. */
+ * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free tells.
+ * The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close does it
+ * too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
@@ -894,7 +899,8 @@ int32_t rc_message_release(rc_channel channel);
  * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
  *
  * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
- * the owner checks every one of them against its own table, by a capability of 128 random bits.
+ * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant lasts
+ * longer, see there.
  *
  * DIRECT. A grant with RC_MR_DIRECT, over shm only, lets the peer's processor reach the memory by itself: its rc_write,
  * rc_read, rc_compare_swap and rc_fetch_add are loads and stores, done when the call returns, without a system call and
@@ -906,7 +912,8 @@ int32_t rc_message_release(rc_channel channel);
  * rc_mr_take_back, rc_channel_close and rc_close, and, if the channel is over, rc_mr_free. There the bytes move to
  * pages of this process alone, under the same address; what the peer still maps are the old ones, which is why an
  * operation of the peer in that moment may end with RC_OK and not be seen. While rc_mr_grant or one of these calls
- * runs, no thread of the owner may store into the slice: such a store may be lost. When the peer dies or gives the
+ * runs, no thread of the owner may store into the slice: such a store may be lost, and so may the bytes of a rc_read or
+ * rc_readv of the owner's own that arrive in it. When the peer dies or gives the
  * grant up, it ends only so. A child made by fork meanwhile shares the pages. */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
@@ -928,7 +935,8 @@ int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc
  * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
  * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY (a direct grant of a channel that is over, as rc_grant_revoke).
  * Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
- * Blocks: no. Threads: any. Order: after its last use. Since: 0.2. */
+ * Blocks: no; while a slice is copied if such a grant is to be taken back. Threads: any. Order: after its last use.
+ * Since: 0.2. */
 int32_t rc_mr_free(rc_mr mr);
 
 /* Tells what is known of a region.
@@ -961,7 +969,8 @@ int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
  * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
  * taken the direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for
  * them first; or: a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole pages); RC_E_UNSUPPORTED
- * (the channel has no operations; direct: not this memory, or not over this backend); RC_E_SYSTEM (no random bits);
+ * (the channel has no operations; direct: not this memory, not over this backend, or not for writing where
+ * vm.overcommit_memory is 2); RC_E_SYSTEM (no random bits; direct: a call of the system failed, the reason says which);
  * RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered);
  * RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put
  * side. Order: the peer gets grants in order. Since: 0.2. */
@@ -989,8 +998,9 @@ int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]);
 /* Takes the next region that the peer has given back: one that it was granted, or had asked for, which is this end's
  * from now on and to be freed. Parameters: channel; timeout_ns; mr - out. Returns: RC_OK; RC_E_WOULD_BLOCK;
  * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_UNSUPPORTED; RC_E_CLOSED, RC_E_PEER_DEAD (none is left); RC_E_NO_SPACE,
- * RC_E_NO_MEMORY (as rc_grant_revoke; it is still there to be taken); else as rc_get. Blocks: until one comes. Threads:
- * get side. Order: as given back; what the peer wrote before is in it. Since: 0.2. */
+ * RC_E_NO_MEMORY (as rc_grant_revoke; it is still there to be taken); else as rc_get. Blocks: until one comes, and
+ * while the slice of a direct grant is copied. Threads: get side. Order: as given back; what the peer wrote before is in
+ * it. Since: 0.2. */
 int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.

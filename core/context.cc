@@ -192,7 +192,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   if (slot < kContextsMax) {
     Handles::Entry& e = Handles::table.entries[slot];
     *id = c->id_ = Id::make(Id::kContext, slot, 0, next_serial());
-    c->regions_.open(slot, mapping != nullptr);
+    c->regions_.open(slot, mapping != nullptr && !limits.huge_pages);
     e.channels = c->channels_;
     e.channels_max.store(limits.channels_max, std::memory_order_release);
     e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles

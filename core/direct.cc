@@ -38,10 +38,19 @@ uint64_t do_atomic_at(uint8_t* at, const Operation& op) noexcept {
 
 // -------------------------------------------------------------------------------------------------------------- asking
 
+// The put side goes on meanwhile, and may learn that the grant is revoked.
 Code Ops::reach(Remote& r) noexcept {
-  Code code = link_->ops->extras->reach(link_, r.lease.key.id, r.lease.bytes, r.lease.rights, &r.at);
+  const uint64_t id = r.id;
+  const Lease lease = r.lease;
+  uint8_t* at = nullptr;
+  lock_.unlock();
+  Code code = link_->ops->extras->reach(link_, lease.key.id, lease.bytes, lease.rights, &at);
+  lock_.lock();
   if (code == kCorrupt) return broken("the peer's direct grant came with no descriptor, or with one that will not do");
-  return code;
+  bool revoked = r.id != id || r.state != Remote::kUnread;
+  if (!revoked) r.at = at;
+  if (revoked && code == kOk) link_->ops->extras->unreach(at, lease.bytes);
+  return revoked ? kRevoked : code;
 }
 
 void Ops::leave(Remote& r) noexcept {

@@ -41,7 +41,7 @@ class Regions {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   void carve(Arena& arena, uint32_t regions_max, uint64_t pool_bytes) noexcept;
-  // own_pages: the pool lies in a mapping of ours, not in the caller's memory.
+  // own_pages: the pool lies in a mapping of ours, of ordinary pages, not in the caller's memory.
   void open(uint32_t context, bool own_pages) noexcept;
 
   // From the pool, whole pages, first fit.
@@ -75,6 +75,7 @@ class Regions {
     uint32_t next;  // pool regions, in the order of their addresses
     bool registered;
     bool direct;  // granted directly, and nothing beside that
+    bool moved;   // was, so its pages lie in mappings of their own
     Share share;
   };
   class Locked;

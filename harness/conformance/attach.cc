@@ -127,7 +127,7 @@ TEST_P(Attaching, StaysWithinItsMemory) {
   for (auto* area : {&tx, &rx}) {
     for (uint8_t byte : area->before) ASSERT_EQ(0x5a, byte);
     for (uint8_t byte : area->after) ASSERT_EQ(0x5a, byte);
-    for (size_t i = 1400; i < 1024; ++i) ASSERT_EQ(0, area->memory[i]);
+    for (size_t i = 1400; i < 1536; ++i) ASSERT_EQ(0, area->memory[i]);
   }
 }
 
