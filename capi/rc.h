@@ -541,8 +541,8 @@ uint64_t rc_attach_overhead(void);
  * peer that does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD. Parameters: channel - the
  * handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (it is
  * closed, but a direct grant could not be taken back: rc_mr_free of that region tries again). Blocks: until calls of
- * other threads on this channel have been woken and have left (they return RC_E_CLOSING), and while the slices of direct
- * grants are copied. Threads: any. Order: none. Since: 0.1. */
+ * other threads on this channel have been woken and have left (they return RC_E_CLOSING), and while the slices of
+ * direct grants are copied. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
 
 /* ------------------------------------------------------------------------------------------------- Endpoints */
@@ -630,9 +630,9 @@ int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free tells.
- * The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close does it
- * too. Since: 0.2. */
+ * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free
+ * tells. The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close
+ * does it too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
@@ -906,8 +906,8 @@ int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]);
  * from now on and to be freed. Parameters: channel; timeout_ns; mr - out. Returns: RC_OK; RC_E_WOULD_BLOCK;
  * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_UNSUPPORTED; RC_E_CLOSED, RC_E_PEER_DEAD (none is left); RC_E_NO_SPACE,
  * RC_E_NO_MEMORY (as rc_grant_revoke; it is still there to be taken); else as rc_get. Blocks: until one comes, and
- * while the slice of a direct grant is copied. Threads: get side. Order: as given back; what the peer wrote before is in
- * it. Since: 0.2. */
+ * while the slice of a direct grant is copied. Threads: get side. Order: as given back; what the peer wrote before is
+ * in it. Since: 0.2. */
 int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.

@@ -52,7 +52,7 @@ bool somebody_listens(const Address& address) noexcept {
   return result == 0 || error != ECONNREFUSED;
 }
 
-constexpr int kPassRights = 83;  // SO_PASSRIGHTS, younger than the headers of Debian 12
+constexpr int kPassRights = 83;        // SO_PASSRIGHTS, younger than the headers of Debian 12
 constexpr int kDescriptorsMost = 253;  // in one message: SCM_MAX_FD
 
 // What came along with a message.

@@ -231,7 +231,8 @@ TEST_F(DirectMappings, WithoutAnyMoreNoneIsGrantedAndEachIsRevoked) {
   EXPECT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &refused));
 }
 
-// ---------------------------------------------------------------------------------------------------------- to be granted
+// ---------------------------------------------------------------------------------------------------------- to be
+// granted
 
 class DirectConditions : public DirectGrants {};
 
