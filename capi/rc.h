@@ -928,7 +928,8 @@ int32_t rc_mr_alloc(rc_ctx ctx, uint64_t bytes, uint32_t flags, rc_mr* mr);
  * operations, the caller's and the peer's, may do with it; mr - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED;
  * RC_E_INVALID (address is NULL, access is 0 or unknown); RC_E_SIZE (0, or beyond the address space); RC_E_FAULT (not
  * all mapped, or not writable and access wants that; before Linux 5.14 only the first is noticed); RC_E_POOL;
- * RC_E_NO_MEMORY. Blocks: while pages are brought in. Threads: any. Order: none. Since: 0.2. */
+ * RC_E_NO_MEMORY; RC_E_NO_PERMISSION (the system does not let the pages be looked at: seccomp ...). Blocks: while pages
+ * are brought in. Threads: any. Order: none. Since: 0.2. */
 int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc_mr* mr);
 
 /* Frees a region, or ends a registration.

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/context.h"
+#include "core/step.h"
 
 namespace rc {
 
@@ -146,6 +147,7 @@ Code Ops::drain() noexcept {
     if (frame.bytes > payload_max(rx_.capacity()) || rx_.available() < sizeof frame + padded(frame.bytes))
       return broken("an op frame of the peer is longer than what it published");
     if (!execute(frame)) return broken("an op frame of the peer makes no sense");
+    RC_STEP("ops: executed, not consumed");
     rx_.consume(sizeof frame + padded(frame.bytes));
   }
   applied_.store(rx_.read_index(), std::memory_order_release);  // pairs with the acquire in idle
@@ -155,6 +157,7 @@ Code Ops::drain() noexcept {
 Code Ops::tell_credit() noexcept {
   if (link_->direct) {
     rx_.tell_credit(outbox_->op_credit);
+    RC_STEP("ops: credit told");
     ring_peer();
     return kOk;
   }
@@ -221,8 +224,10 @@ Code Ops::pump() noexcept {
 // kWouldBlock: the link's queue is full, and what is staged stays so.
 Code Ops::publish() noexcept {
   if (tx_.staged() == 0) return kOk;
+  RC_STEP("ops: written, not published");
   if (link_->direct) {
     tx_.publish(outbox_->op_line);
+    RC_STEP("ops: published");
     ring_peer();
     return kOk;
   }

@@ -5,6 +5,7 @@
 
 #include "core/context.h"
 #include "core/ops.h"
+#include "core/step.h"
 
 namespace rc {
 namespace {
@@ -141,6 +142,7 @@ Code Ops::revoke(uint64_t grant) noexcept {
   }
   g->id = 0;
   end_grant(*g, Grant::kOver);
+  RC_STEP("ops: revoked, not told");
   if (over_) return kOk;
   to_send_.push(kRevokeItem | g->lease.key.slot());
   serve_locked();
@@ -160,6 +162,7 @@ Code Ops::next_imm(uint32_t* imm) noexcept {
   if (imms_.empty()) return kWouldBlock;
   uint32_t slot = imms_.pop();
   *imm = answers_[slot].frame.word;
+  RC_STEP("ops: value taken, not answered");
   owe(slot, {});
   serve_locked();
   return kOk;
@@ -230,7 +233,10 @@ bool Ops::take_write(const OpFrame& f) noexcept {
   if (a.result == kOk) a.result = check(f.key, kWrite, f.offset, f.value, &g);
   if (a.result == kOk) rx_.copy_out(g->piece.at + f.offset + f.compare, f.bytes, sizeof f);
   a.done += f.bytes;
-  if (a.done < f.value) return true;
+  if (a.done < f.value) {
+    RC_STEP("ops: a piece landed");
+    return true;
+  }
   if (f.type == kOpWriteImm && a.result == kOk) {
     a.state = Answer::kTaking;
     imms_.push(f.request);
@@ -321,6 +327,7 @@ Code Ops::do_alloc(const OpFrame& f, OpFrame* answer) noexcept {
     return kPool;
   }
   for_peer_bytes_ += f.value;
+  RC_STEP("ops: allocated, not answered");
   answer->key = g->lease.key;
   answer->compare = f.compare;
   return kOk;

@@ -11,11 +11,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 #include <thread>
 
 #include "harness/conformance/tcp_uri.h"
 #include "harness/failpoint/manual.h"
+#include "harness/failpoint/scene_regions.h"
 #include "harness/soak/stamp.h"
 
 namespace failpoint {
@@ -45,6 +47,8 @@ struct Attempt {
   const Scenario& scenario;
   bool faulty;                                      // short deadlines where the other end may be lost
   bool cut;                                         // the fault says that the connection has ended, so it may
+  bool quick;                                       // no fault has to find its call: no need to sleep
+  Faulty* at_exchange;                              // of the near end; not null: they begin there
   std::atomic<bool> near_done{false};               // the far end need not wait for it any more
   std::atomic<bool> there[2] = {{false}, {false}};  // near, far: has a channel and has not begun to close it
 };
@@ -60,6 +64,7 @@ class EndOfScene {
       exchange();
       attempt_.there[near_ ? 0 : 1] = false;
       account.note("rc_channel_close", rc_channel_close(channel_));
+      regions_.free();
     }
     if (listener_.id != 0) account.note("rc_listener_close", rc_listener_close(listener_));
     if (near_) attempt_.near_done = true;
@@ -71,7 +76,7 @@ class EndOfScene {
   rc_channel_config config() const {
     rc_channel_config c = {};
     c.size = sizeof c;
-    c.wait = RC_WAIT_SLEEP;
+    c.wait = attempt_.quick ? RC_WAIT_ADAPTIVE : RC_WAIT_SLEEP;
     c.identity = near_ ? "near" : "far";
     c.token = "secret";
     return c;
@@ -200,24 +205,35 @@ class EndOfScene {
     }
   }
 
-  // Both ways of everything; small, and larger than the ring.
   void exchange() {
+    bool well = attempt_.scenario.regions ? exchange_memory() : exchange_bytes();
+    // The far end leaves first; the near one has all it needs.
+    static_cast<void>(well && (near_ ? get(1) : put(1)));
+  }
+
+  // Each end is the owner once.
+  bool exchange_memory() {
+    if (near_ && attempt_.at_exchange != nullptr) attempt_.at_exchange->resume();
+    return regions_.make(ctx_, channel_) &&
+           (near_ ? regions_.own() && regions_.use() : regions_.use() && regions_.own());
+  }
+
+  // Both ways of everything; small, and larger than the ring.
+  bool exchange_bytes() {
     auto both = [&](auto out, auto in) { return near_ ? out() && in() : in() && out(); };
     rc_info info = {};
     info.size = sizeof info;
     rc_counters counters = {};
     counters.size = sizeof counters;
-    static_cast<void>(both([&] { return put(100); }, [&] { return get(100); }) &&
-                      both([&] { return put(40000); }, [&] { return get(40000); }) &&
-                      both([&] { return put_in_place(3000); }, [&] { return get_in_place(3000); }) &&
-                      both([&] { return put_batch(); }, [&] { return get(50); }) &&
-                      both([&] { return put(8); }, [&] { return get_by_descriptor(8); }) &&
-                      both([&] { return put(8); }, [&] { return get_by_context(8); }) &&
-                      step("rc_progress", rc_progress(channel_)) &&
-                      step("rc_channel_info", rc_channel_info(channel_, &info)) &&
-                      step("rc_channel_counters", rc_channel_counters(channel_, &counters)) &&
-                      both([&] { return send(); }, [&] { return recv(); }) &&
-                      (near_ ? get(1) : put(1)));  // the far end leaves first; the near one has all it needs
+    return both([&] { return put(100); }, [&] { return get(100); }) &&
+           both([&] { return put(40000); }, [&] { return get(40000); }) &&
+           both([&] { return put_in_place(3000); }, [&] { return get_in_place(3000); }) &&
+           both([&] { return put_batch(); }, [&] { return get(50); }) &&
+           both([&] { return put(8); }, [&] { return get_by_descriptor(8); }) &&
+           both([&] { return put(8); }, [&] { return get_by_context(8); }) &&
+           step("rc_progress", rc_progress(channel_)) && step("rc_channel_info", rc_channel_info(channel_, &info)) &&
+           step("rc_channel_counters", rc_channel_counters(channel_, &counters)) &&
+           both([&] { return send(); }, [&] { return recv(); });
   }
 
   Attempt& attempt_;
@@ -227,6 +243,8 @@ class EndOfScene {
   rc_channel channel_ = {};
   uint64_t put_ = 0, got_ = 0;
   uint8_t buffer_[40000];
+  Regions regions_{kExchangeNs, [this](const char* function, int32_t code) { return step(function, code); },
+                   [this](const std::string& what) { account.complain(what); }};
 };
 
 rc_config config_of(const Scenario& s) {
@@ -237,6 +255,12 @@ rc_config config_of(const Scenario& s) {
   c.listeners_max = 1;
   c.rings_max = s.one_context || s.tcp ? 2 : 1;
   c.ring_bytes = kRingBytes;
+  if (!s.regions) return c;
+  c.mrs_max = (s.one_context ? 2 : 1) * Regions::kOfOneEnd + Regions::kForTheOther;
+  c.mr_bytes = ((s.one_context ? 2 : 1) + Regions::kForTheOther) * Regions::kBytes;
+  c.op_ring_bytes = Regions::kBytes;
+  c.requests_max = 4;
+  c.peer_mr_bytes = Regions::kBytes;
   return c;
 }
 
@@ -245,10 +269,12 @@ void attempt(const Scenario& s, rc_ctx near, rc_ctx far, const Fault* fault, Fau
   if (s.stale_socket) leave_stale_socket(s.uri.substr(strlen("shm:")));
   bool faulty = fault != nullptr, may_fail = faulty && fault->error != EINTR;  // an interrupted call is repeated
   std::vector<std::string>* problems = &verdict->problems;
-  Attempt a{s, may_fail, faulty && fault->ends_connection()};
+  // The calls before the exchange are left to the scenarios that exchange bytes.
+  bool later = faulty && s.regions;
+  Attempt a{s, may_fail && !later, faulty && fault->ends_connection(), s.regions && !faulty, later ? &faults : nullptr};
   EndOfScene far_end(a, false, far), near_end(a, true, near);
   std::thread thread([&] { far_end.play(); });
-  if (faulty) faults.resume();
+  if (faulty && !later) faults.resume();
   near_end.play();
   faults.pause();
   thread.join();
@@ -284,6 +310,12 @@ std::vector<Scenario> all_scenarios() {
       {"PathNearListens", path, true, false, false}, {"StalePathNearListens", path, true, false, true},
       {"LoopNearListens", loop, true, true, false},  {"LoopNearConnects", loop, false, true, false}};
   for (const Scenario& s : tcp_scenarios()) all.push_back(s);
+  for (const char* of : {"ShmNearConnects", "LoopNearConnects", "TcpNearConnects"}) {
+    Scenario regions = *std::find_if(all.begin(), all.end(), [of](const Scenario& s) { return s.name == of; });
+    regions.name += "Regions";
+    regions.regions = true;
+    all.push_back(regions);
+  }
   return all;
 }
 
@@ -326,6 +358,7 @@ Verdict play(const Scenario& s, const Fault& fault) {
   Account opening;
   {
     Faulty faults(fault);
+    if (s.regions) faults.pause();
     if (!opening.note("rc_open", rc_open(&config, &near))) {
       faults.pause();
       opening.note("rc_open", rc_open(&config, &near));
@@ -335,8 +368,8 @@ Verdict play(const Scenario& s, const Fault& fault) {
       far = near;
       // The first of these calls needs a moment without the other thread.
       int32_t fd = -1;
-      opening.note("rc_fd", rc_fd(near, &fd));
-      opening.note("rc_progress_all", rc_progress_all(near));
+      if (!s.regions) opening.note("rc_fd", rc_fd(near, &fd));
+      if (!s.regions) opening.note("rc_progress_all", rc_progress_all(near));
     } else {
       opening.note("rc_open", rc_open(&config, &far));
     }

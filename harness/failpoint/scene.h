@@ -23,6 +23,7 @@ struct Scenario {
   bool one_context;   // both ends must belong to one context: loop
   bool stale_socket;  // a socket file that nobody listens behind is in the way
   bool tcp = false;
+  bool regions = false;  // they exchange memory instead of bytes
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Scenario& s) { return out << s.name; }

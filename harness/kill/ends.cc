@@ -19,13 +19,19 @@ void copy_text(char* to, size_t room, const std::string& text) {
   to[room - 1] = '\0';
 }
 
-rc_config small_config() {
+rc_config small_config(const Setup& setup) {
   rc_config config = {};
   config.size = sizeof config;
   config.channels_max = 2;
   config.listeners_max = 1;
   config.rings_max = 2;
   config.ring_bytes = kRingBytes;
+  if (setup.script != Script::kOperations) return config;
+  config.mrs_max = 2;  // its own, and one that the other end asks for
+  config.mr_bytes = kRegionBytes + kPage;
+  config.op_ring_bytes = kPage;
+  config.requests_max = 4;
+  config.peer_mr_bytes = kPage;
   return config;
 }
 
@@ -72,7 +78,7 @@ class Survivor {
 
   [[noreturn]] void serve() {
     int at_first = count_descriptors();
-    rc_config config = small_config();
+    rc_config config = small_config(setup_);
     rc_channel_config channel = channel_config(setup_, "survivor");
     must("rc_open", rc_open(&config, &ctx_));
     if (!setup_.victim_serves) must("rc_listen", rc_listen(ctx_, setup_.uri.c_str(), &channel, &listener_));
@@ -132,6 +138,11 @@ class Survivor {
     say(m);
 
     End end(channel, m.run, false, progress, setup_.slice_ns);
+    rc_mr mr = {};
+    if (setup_.script == Script::kOperations) {
+      must("rc_mr_alloc", rc_mr_alloc(ctx_, kRegionBytes, 0, &mr));
+      end.lend(mr, !setup_.tcp());
+    }
     m.kind = Message::kEnded;
     m.code = end.run(setup_.script, 0);
     copy_text(m.text, sizeof m.text, m.code == kWrong ? end.wrong() : m.code <= -200 ? "" : rc_reason());
@@ -140,6 +151,7 @@ class Survivor {
     m.call_ns = end.call_ns();
     m.return_ns = end.return_ns();
     must("rc_channel_close", rc_channel_close(channel));
+    if (mr.id != 0) must("rc_mr_free", rc_mr_free(mr));
     look_for_leftovers(false);
     bool last = m.run == board_->last_run;
     say(m);
@@ -181,7 +193,7 @@ void be_victim(const Setup& setup, const Plan& plan, uint64_t run, uint32_t roun
     if (code != RC_OK) leave_with_problem(self, what, code, "");
   };
   std::string identity = fmt::format("{} {}", run, script_name(setup.script));
-  rc_config config = small_config();
+  rc_config config = small_config(setup);
   rc_channel_config channel_config_ = channel_config(setup, identity.c_str());
   rc_ctx ctx;
   rc_listener listener = {};
@@ -198,6 +210,11 @@ void be_victim(const Setup& setup, const Plan& plan, uint64_t run, uint32_t roun
   }
   self->stage = Victim::kConnected;
   End end(channel, run, true, &self->progress, setup.slice_ns);
+  rc_mr mr = {};
+  if (setup.script == Script::kOperations) {
+    must("rc_mr_alloc", rc_mr_alloc(ctx, kRegionBytes, 0, &mr));
+    end.lend(mr, !setup.tcp());
+  }
   int32_t code = end.run(setup.script, rounds);
   if (code != RC_OK) leave_with_problem(self, script_name(setup.script), code, end.wrong());
   self->stage = Victim::kClosing;
@@ -206,6 +223,7 @@ void be_victim(const Setup& setup, const Plan& plan, uint64_t run, uint32_t roun
     must("rc_channel_close", rc_channel_close(channel));
   }
   self->progress.put_done = self->progress.put_tried.load();
+  if (mr.id != 0) must("rc_mr_free", rc_mr_free(mr));
   if (setup.victim_serves) must("rc_listener_close", rc_listener_close(listener));
   must("rc_close", rc_close(ctx));
   self->stage = Victim::kGone;

@@ -32,11 +32,39 @@ TEST(Kill, AtEveryStep) {
   }
   Tally& tally = campaign.tally();
   for (auto& [step, died] : tally.died_at) EXPECT_GT(died, 0u) << "nobody died at \"" << step << "\"";
-  for (const char* step :
-       {"put: before the bytes", "put: bytes written, not published", "put: published", "ring",
-        "get: copied, not consumed", "get: before the credit", "get: credit told", "wait: armed", "wait: woken",
-        "close: nobody inside", "close: published", "close: told", "connect: asked", "connect: accepted",
-        "connect: done", "accept: offered", "accept: mapped", "accept: done", "segment: made"}) {
+  for (const char* step : {"put: before the bytes",
+                           "put: bytes written, not published",
+                           "put: published",
+                           "ring",
+                           "get: copied, not consumed",
+                           "get: before the credit",
+                           "get: credit told",
+                           "wait: armed",
+                           "wait: woken",
+                           "close: nobody inside",
+                           "close: published",
+                           "close: told",
+                           "connect: asked",
+                           "connect: accepted",
+                           "connect: done",
+                           "accept: offered",
+                           "accept: mapped",
+                           "accept: done",
+                           "segment: made",
+                           "ops: written, not published",
+                           "ops: published",
+                           "ops: executed, not consumed",
+                           "ops: credit told",
+                           "ops: a piece landed",
+                           "ops: value taken, not answered",
+                           "ops: allocated, not answered",
+                           "ops: revoked, not told",
+                           "share: copied",
+                           "share: handed over",
+                           "share: done",
+                           "reach: mapped",
+                           "unshare: copied",
+                           "unshare: done"}) {
     EXPECT_EQ(1u, tally.died_at.count(step)) << "no victim passes \"" << step << "\"";
   }
   EXPECT_GT(tally.died, 400u);
@@ -49,6 +77,7 @@ TEST(Kill, AtEverySystemCall) {
   for (bool serves : {false, true}) {
     campaign.every_step(setup(Script::kPingPongAsleep, serves, fresh_name()), 2, true);
     campaign.every_step(setup(Script::kMessages, serves, fresh_path()), 2, true);
+    campaign.every_step(setup(Script::kOperations, serves, fresh_name()), 2, true);
   }
   Tally& tally = campaign.tally();
   for (const char* step :
@@ -84,12 +113,21 @@ TEST(Kill, BetweenInstructions) {
     uint64_t most = 40;
   };
   constexpr Call kCalls[] = {
-      {Script::kPingPongAsleep, false, "rc_put", 1},    {Script::kPingPongAsleep, true, "rc_put", 2},
-      {Script::kPingPongAsleep, false, "rc_get", 2},    {Script::kInPlace, false, "rc_commit", 2},
-      {Script::kInPlace, true, "rc_release", 3},        {Script::kMessages, false, "rc_send", 2},
-      {Script::kMessages, false, "rc_recv", 3},         {Script::kBatches, true, "rc_flush", 1},
-      {Script::kBatches, false, "rc_channel_close", 1}, {Script::kDescriptor, true, "rc_try_put", 2},
-      {Script::kPuts, false, "rc_connect", 1, 8},       {Script::kPuts, true, "rc_accept", 1, 8},
+      {Script::kPingPongAsleep, false, "rc_put", 1},
+      {Script::kPingPongAsleep, true, "rc_put", 2},
+      {Script::kPingPongAsleep, false, "rc_get", 2},
+      {Script::kInPlace, false, "rc_commit", 2},
+      {Script::kInPlace, true, "rc_release", 3},
+      {Script::kMessages, false, "rc_send", 2},
+      {Script::kMessages, false, "rc_recv", 3},
+      {Script::kBatches, true, "rc_flush", 1},
+      {Script::kBatches, false, "rc_channel_close", 1},
+      {Script::kDescriptor, true, "rc_try_put", 2},
+      {Script::kOperations, false, "rc_write_imm", 1, 8},
+      {Script::kOperations, true, "rc_imm_get", 2, 8},
+      {Script::kOperations, false, "rc_grant_revoke", 1, 8},
+      {Script::kPuts, false, "rc_connect", 1, 8},
+      {Script::kPuts, true, "rc_accept", 1, 8},
   };
   for (const Call& call : kCalls) {
     if (!campaign.every_instruction(setup(call.script, call.serves), call.function, call.occurrence, call.most)) {
@@ -110,7 +148,7 @@ TEST(Stop, IsNoDeath) {
                 {Script::kGets, true},
                 {Script::kPingPongSpinning, false},
                 {Script::kMessages, true},
-                {Script::kPingPongAsleep, false}};
+                {Script::kOperations, false}};
   uint64_t seed = 1;
   for (auto& c : kCases) campaign.stops(setup(c.script, c.serves), 10, seed++);
   EXPECT_EQ(50u, campaign.tally().stops);
@@ -126,11 +164,32 @@ TEST(KillTcp, AtEveryStep) {
   }
   Tally& tally = campaign.tally();
   // What a victim passes is timing, here and there.
-  for (const char* step : {"put: before the bytes", "get: before the credit", "wait: armed",     "close: published",
-                           "close: told",           "close: end of stream",   "close: lingered", "connect: dialled",
-                           "connect: asked",        "connect: let in",        "connect: done",   "accept: taken",
-                           "accept: judged",        "accept: done",           "send: before",    "sent: half",
-                           "sent: not the tail",    "sent: all but a byte",   "send: sent",      "receive: applied"}) {
+  for (const char* step : {"put: before the bytes",
+                           "get: before the credit",
+                           "wait: armed",
+                           "close: published",
+                           "close: told",
+                           "close: end of stream",
+                           "close: lingered",
+                           "connect: dialled",
+                           "connect: asked",
+                           "connect: let in",
+                           "connect: done",
+                           "accept: taken",
+                           "accept: judged",
+                           "accept: done",
+                           "send: before",
+                           "sent: half",
+                           "sent: not the tail",
+                           "sent: all but a byte",
+                           "send: sent",
+                           "receive: applied",
+                           "ops: written, not published",
+                           "ops: executed, not consumed",
+                           "ops: a piece landed",
+                           "ops: value taken, not answered",
+                           "ops: allocated, not answered",
+                           "ops: revoked, not told"}) {
     EXPECT_GT(tally.died_at[step], 0u) << "nobody died at \"" << step << "\"";
   }
   EXPECT_GT(tally.died, 400u);
@@ -143,6 +202,7 @@ TEST(KillTcp, AtEverySystemCall) {
   for (bool serves : {false, true}) {
     campaign.every_step(setup(Script::kPingPongAsleep, serves, fresh_port()), 2, true);
     campaign.every_step(setup(Script::kMessages, serves, fresh_port()), 1, true);
+    campaign.every_step(setup(Script::kOperations, serves, fresh_port()), 1, true);
   }
   Tally& tally = campaign.tally();
   for (const char* step : {"before bind", "after listen", "after accept4", "after connect", "after send",
@@ -167,7 +227,7 @@ TEST(KillTcp, AtRandomMoments) {
 TEST(StopTcp, IsNoDeath) {
   Campaign campaign;
   campaign.stops(setup(Script::kPuts, false, fresh_port()), 10, 1);
-  campaign.stops(setup(Script::kMessages, true, fresh_port()), 10, 2);
+  campaign.stops(setup(Script::kOperations, true, fresh_port()), 10, 2);
   EXPECT_EQ(20u, campaign.tally().stops);
   expect_no_problem(campaign.tally());
 }

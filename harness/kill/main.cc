@@ -84,6 +84,9 @@ class Run {
         return {"rc_send", "rc_recv"};
       case Script::kDescriptor:
         return {"rc_try_put", "rc_try_get"};
+      case Script::kOperations:
+        return {"rc_mr_grant",  "rc_remote_get", "rc_write",        "rc_read",
+                "rc_write_imm", "rc_imm_get",    "rc_request_wait", "rc_grant_revoke"};
       default:
         return {"rc_put", "rc_get"};
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <string.h>
 
 #include "core/deadline.h"
 #include "harness/kill/plan.h"
@@ -17,6 +18,8 @@ constexpr size_t kSizes[] = {8, 100, 4096, 1, 9000, 48, 16384, 40000, 64};
 constexpr size_t kSmallSizes[] = {8, 48, 100, 3000};
 constexpr size_t kMessageSizes[] = {0, 5, 100, 3000, 30000};
 constexpr size_t kMostBytes = 40000;
+// Several frames, and behind them a word that counts and one that comes with the value.
+constexpr size_t kWrittenBytes = 3000, kCountAt = 3008, kNoteAt = 3016;
 
 template <size_t N>
 size_t pick(const size_t (&sizes)[N], uint32_t round) {
@@ -28,9 +31,9 @@ uint8_t g_buffer[kMostBytes];  // one thread, one end in each process
 }  // namespace
 
 const std::vector<Script>& all_scripts() {
-  static const std::vector<Script> all = {Script::kPuts,     Script::kGets,      Script::kPingPongAsleep,
-                                          Script::kInPlace,  Script::kBatches,   Script::kPingPongSpinning,
-                                          Script::kMessages, Script::kDescriptor};
+  static const std::vector<Script> all = {Script::kPuts,     Script::kGets,       Script::kPingPongAsleep,
+                                          Script::kInPlace,  Script::kBatches,    Script::kPingPongSpinning,
+                                          Script::kMessages, Script::kDescriptor, Script::kOperations};
   return all;
 }
 
@@ -52,6 +55,8 @@ const char* script_name(Script script) {
       return "messages";
     case Script::kDescriptor:
       return "descriptor";
+    case Script::kOperations:
+      return "operations";
   }
   return "";
 }
@@ -63,6 +68,7 @@ uint32_t script_wait(Script script) {
     case Script::kPingPongAsleep:
     case Script::kBatches:
     case Script::kMessages:
+    case Script::kOperations:
       return RC_WAIT_SLEEP;
     default:
       return RC_WAIT_ADAPTIVE;
@@ -244,6 +250,94 @@ int32_t End::get_by_descriptor(size_t n) {
   return RC_OK;
 }
 
+// ---------------------------------------------------------------------------------------------------------- operations
+
+void End::lend(rc_mr mr, bool direct) {
+  rc_region region = {};
+  region.size = sizeof region;
+  if (rc_mr_info(mr, &region) != RC_OK) abort();
+  mr_ = mr;
+  region_ = static_cast<uint8_t*>(region.address);
+  direct_ = direct;
+}
+
+// Grants a page of zeros; when the value is there, so is what was written before.
+int32_t End::own(uint32_t round) {
+  memset(region_, 0, kPage);
+  bool direct = direct_ && round % 2 != 0;
+  constexpr uint32_t kAll = RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC;
+  rc_grant grant = {};
+  int32_t code = call("rc_mr_grant", [&] {
+    return rc_mr_grant(channel_, mr_, 0, kPage, direct ? kAll | RC_MR_DIRECT : kAll, direct ? RC_LEASE_NONE : 0,
+                       &grant);
+  });
+  uint32_t imm = 0;
+  if (code == RC_OK) code = call("rc_imm_get", [&] { return rc_imm_get(channel_, slice_ns_, &imm); });
+  if (code != RC_OK) return code;
+  uint64_t count = progress_->got.load();
+  uint64_t words[2];
+  memcpy(words, region_ + kCountAt, sizeof words);
+  if (imm != count || words[0] != 1 || words[1] != count + 1) {
+    wrong_ = fmt::format("value {} is {}, beside it are {} and {}", count, imm, words[0], words[1]);
+    return kWrong;
+  }
+  if (check(region_, kWrittenBytes, in_seed_, count << 32) != RC_OK) return kWrong;
+  progress_->got.store(count + 1);
+  return call("rc_grant_revoke", [&] { return rc_grant_revoke(grant); });
+}
+
+int32_t End::finish(rc_request request, uint64_t expected) {
+  uint64_t value = 0;
+  int32_t code = call("rc_request_wait", [&] { return rc_request_wait(request, slice_ns_, &value); });
+  if (code != RC_OK || value == expected) return code;
+  wrong_ = fmt::format("a word held {}, not {}", value, expected);
+  return kWrong;
+}
+
+int32_t End::write_and_read(rc_remote remote) {
+  uint64_t count = progress_->put_done.load();
+  soak::stamp_fill(region_ + kPage, kWrittenBytes, out_seed_, count << 32);
+  rc_request write = {}, add = {}, read = {};
+  int32_t code = call("rc_write", [&] { return rc_write(mr_, kPage, remote, 0, kWrittenBytes, &write); });
+  if (code == RC_OK) code = call("rc_fetch_add", [&] { return rc_fetch_add(remote, kCountAt, 1, &add); });
+  if (code == RC_OK) code = finish(add, 0);
+  if (code == RC_OK) code = finish(write, 0);
+  memset(region_ + kPage, 0, kWrittenBytes);
+  if (code == RC_OK) code = call("rc_read", [&] { return rc_read(mr_, kPage, remote, 0, kWrittenBytes, &read); });
+  if (code == RC_OK) code = finish(read, 0);
+  return code == RC_OK ? check(region_ + kPage, kWrittenBytes, out_seed_, count << 32) : code;
+}
+
+// The other end has memory for one such region: if one were left behind, the next one would be refused. What came too
+// late for its deadline is still on its way back.
+int32_t End::borrow() {
+  rc_remote remote = {};
+  uint64_t timeouts = progress_->timeouts.load();
+  int32_t code =
+      call("rc_remote_alloc", [&] { return rc_remote_alloc(channel_, kPage, RC_MR_WRITE, 0, slice_ns_, &remote); });
+  if (code == RC_E_POOL && progress_->timeouts.load() != timeouts) return RC_OK;
+  if (code == RC_OK) code = call("rc_write", [&] { return rc_write(mr_, kPage, remote, 0, 8, nullptr); });
+  return code == RC_OK ? call("rc_remote_release", [&] { return rc_remote_release(remote); }) : code;
+}
+
+int32_t End::use(uint32_t round) {
+  rc_remote remote = {};
+  int32_t code = call("rc_remote_get", [&] { return rc_remote_get(channel_, slice_ns_, &remote); });
+  if (code == RC_OK) code = write_and_read(remote);
+  if (code == RC_OK && round % 3 == 0) code = borrow();
+  if (code != RC_OK) return code;
+  uint64_t count = progress_->put_done.load(), note = count + 1;
+  memcpy(region_ + kPage, &note, sizeof note);
+  progress_->put_tried.store(count + 1);
+  rc_request request = {};
+  code = call("rc_write_imm", [&] {
+    return rc_write_imm(mr_, kPage, remote, kNoteAt, sizeof note, static_cast<uint32_t>(count), &request);
+  });
+  if (code == RC_OK) code = finish(request, 0);
+  if (code == RC_OK) progress_->put_done.store(count + 1);
+  return code;
+}
+
 // The victim puts first.
 template <class Put, class Get>
 int32_t End::there_and_back(Put put_one, Get get_one) {
@@ -278,6 +372,9 @@ int32_t End::run(Script script, uint32_t rounds) {
         break;
       case Script::kDescriptor:
         code = there_and_back([&] { return put_by_descriptor(8); }, [&] { return get_by_descriptor(8); });
+        break;
+      case Script::kOperations:
+        code = there_and_back([&] { return use(r); }, [&] { return own(r); });
         break;
     }
   }

@@ -13,14 +13,26 @@
 namespace killing {
 
 // Named by what the victim does.
-enum class Script { kPuts, kGets, kPingPongAsleep, kPingPongSpinning, kInPlace, kBatches, kMessages, kDescriptor };
+enum class Script {
+  kPuts,
+  kGets,
+  kPingPongAsleep,
+  kPingPongSpinning,
+  kInPlace,
+  kBatches,
+  kMessages,
+  kDescriptor,
+  kOperations
+};
 const std::vector<Script>& all_scripts();
 const char* script_name(Script script);
 uint32_t script_wait(Script script);  // RC_WAIT_*
 
 inline constexpr uint64_t kRingBytes = 16384;
+inline constexpr uint64_t kPage = 4096;
+inline constexpr uint64_t kRegionBytes = 2 * kPage;  // Script::kOperations: one page to grant, one to write from
 
-// How far one end has come; bytes, or messages with Script::kMessages.
+// How far one end has come; bytes, or messages with Script::kMessages, or immediates with Script::kOperations.
 struct Progress {
   std::atomic<uint64_t> put_tried;  // asked to be put
   std::atomic<uint64_t> put_done;   // said to have been put
@@ -35,6 +47,9 @@ class End {
  public:
   // slice_ns: the deadline of each call; a call that ends by it is repeated for kPatienceNs.
   End(rc_channel channel, uint64_t run, bool victim, Progress* progress, int64_t slice_ns);
+
+  // For Script::kOperations: its region, and whether grants are direct every other time.
+  void lend(rc_mr mr, bool direct);
 
   // Runs this end of the script; the victim's for so many rounds, the survivor's until a call fails. RC_OK: all rounds
   // done.
@@ -60,6 +75,11 @@ class End {
   int32_t put_by_descriptor(size_t n);
   int32_t get_by_descriptor(size_t n);
   int32_t wait_descriptor();
+  int32_t own(uint32_t round);
+  int32_t use(uint32_t round);
+  int32_t write_and_read(rc_remote remote);
+  int32_t borrow();
+  int32_t finish(rc_request request, uint64_t expected);
   template <class Put, class Get>
   int32_t there_and_back(Put put, Get get);
 
@@ -68,6 +88,9 @@ class End {
   Progress* progress_;
   uint64_t out_seed_, in_seed_;
   int64_t slice_ns_;
+  rc_mr mr_ = {};
+  uint8_t* region_ = nullptr;
+  bool direct_ = false;
   int64_t call_ns_ = 0, return_ns_ = 0;
   std::string wrong_;
 };
