@@ -15,7 +15,7 @@ fail() {
 expect() { grep -Eq "$1" "$work/out" || fail "no line matches $1"; }
 
 "$demo" --help >"$work/out" || fail "--help failed"
-expect '^usage: demo \[--backend shm\|tcp\] \[FILE\]$'
+expect '^usage: demo \[--backend shm\|tcp\|rdma\] \[FILE\]$'
 
 if "$demo" "$work/no-such-file" >"$work/out" 2>&1; then fail "a missing file was accepted"; fi
 expect 'no-such-file: No such file'
