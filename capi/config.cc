@@ -174,6 +174,15 @@ Code read_attach_params(const rc_attach_config* config, AttachParams* params) no
   return kOk;
 }
 
+Code read_raw_address(const rc_raw_address* address, RawAddress* to) noexcept {
+  rc_raw_address a = {};
+  Code code = read_struct(address, address->size, &a, sizeof a, "rc_raw_address");
+  if (code != kOk) return code;
+  *to = {a.qp_num, a.psn, a.lid, a.mtu, {}};
+  memcpy(to->gid, a.gid, sizeof to->gid);
+  return a.reserved == 0 ? kOk : fail_plain(kConfig, "rc_raw_address.reserved is not 0");
+}
+
 Code write_answer(void* answer, uint32_t answer_bytes, const void* full, uint32_t full_bytes,
                   const char* name) noexcept {
   if (answer_bytes < kSizeMin || answer_bytes > kSizeMax) {

@@ -14,6 +14,8 @@ Code read_channel_params(const rc_channel_config* config, const Limits& limits, 
 Code read_mesh_params(const rc_mesh_config* config, const Limits& limits, MeshParams* params) noexcept;
 Code read_attach_params(const rc_attach_config* config, AttachParams* params) noexcept;
 
+Code read_raw_address(const rc_raw_address* address, RawAddress* to) noexcept;
+
 // Copies as much of an answer as the caller's struct holds; its first field keeps the caller's size.
 Code write_answer(void* answer, uint32_t answer_bytes, const void* full, uint32_t full_bytes,
                   const char* name) noexcept;

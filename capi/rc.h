@@ -70,10 +70,15 @@
  *
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
- * directly while it is. Over tcp the same holds of what
+ * directly while it is. It can keep the old pages of direct grants, as long as it lives and of as many as it was given:
+ * also of grants that were revoked before it took them, until some hundreds of them wait and rc_mr_grant is RC_E_POOL.
+ * Who grants directly counts those as the peer's memory. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
- * token travels in the clear, too. A name shm:NAME, also that of a list, belongs to the process that takes it first,
- * whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before it trusts it.
+ * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
+ * this device may forge them, and a connected peer that guesses the key of another channel's inbox of this context may
+ * write there, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process
+ * that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user)
+ * before it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -169,6 +174,9 @@ typedef struct rc_remote {
 typedef struct rc_request {
   uint64_t id;
 } rc_request;
+typedef struct rc_raw {
+  uint64_t id;
+} rc_raw;
 
 /* ------------------------------------------------------------------------------------------------- Structs */
 
@@ -295,6 +303,33 @@ typedef struct rc_device {
   uint8_t gid[16];
 } rc_device;
 
+/* What the far end of a raw endpoint must know to send to it. */
+typedef struct rc_raw_address {
+  uint32_t size;   /* sizeof(rc_raw_address) */
+  uint32_t qp_num; /* of the queue pair, 24 bits */
+  uint32_t psn;    /* its first packet number, 24 bits */
+  uint32_t lid;    /* of its port, 16 bits; 0 on Ethernet */
+  uint32_t mtu;    /* of a packet, in bytes: 256, 512, 1024, 2048, 4096; of a peer also 0: the same as here */
+  uint32_t reserved;
+  uint8_t gid[16]; /* in network byte order; of a peer all zero: it has none (InfiniBand only) */
+} rc_raw_address;
+
+/* rc_raw_completion.kind */
+#define RC_RAW_SENT 1u
+#define RC_RAW_RECEIVED 2u
+
+/* How a request of a raw endpoint ended. */
+typedef struct rc_raw_completion {
+  uint64_t tag;     /* as posted */
+  int32_t code;     /* RC_OK, or why it failed */
+  uint32_t kind;    /* RC_RAW_SENT or RC_RAW_RECEIVED */
+  uint32_t bytes;   /* received */
+  uint32_t has_imm; /* 1: the message came with a value */
+  uint32_t imm;     /* the value */
+  uint32_t reserved;
+  const char* reason; /* a static text: what happened; "" if nothing did */
+} rc_raw_completion;
+
 /* rc_mesh_config.flags */
 #define RC_MESH_ID 1u /* `id` is this member's; without: found from the local interfaces */
 #define RC_MESH_PARTIAL                                                                        \
@@ -420,7 +455,8 @@ int32_t rc_open(const rc_config* config, rc_ctx* ctx);
 /* Closes a context with all its channels and listeners, and gives its memory back.
  * Parameters: ctx - the handle is an error from now on.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
- * Blocks: until calls of other threads on its channels have been woken and have left.
+ * Blocks: until calls of other threads on its channels have been woken and have left, and while direct grants are
+ * taken back (rc_grant_revoke).
  * Threads: any; no other thread may start a call on the context or its objects meanwhile. Order: last. Since: 0.1. */
 int32_t rc_close(rc_ctx ctx);
 
@@ -538,8 +574,8 @@ uint64_t rc_attach_overhead(void);
  * peer that does not read for so long may lose the rest, and is then told RC_E_PEER_DEAD. Parameters: channel - the
  * handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (it is
  * closed, but a direct grant could not be taken back: rc_mr_free of that region tries again). Blocks: until calls of
- * other threads on this channel have been woken and have left (they return RC_E_CLOSING). Threads: any. Order: none.
- * Since: 0.1. */
+ * other threads on this channel have been woken and have left (they return RC_E_CLOSING), and while the slices of
+ * direct grants are copied. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_channel_close(rc_channel channel);
 
 /* ------------------------------------------------------------------------------------------------- Endpoints */
@@ -566,11 +602,71 @@ int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* c
  * Returns: RC_OK; RC_E_NOT_RINGCHAN, RC_E_VERSION, RC_E_LAYOUT, RC_E_NO_PERMISSION (another token), RC_E_SIZE (the ring
  * sizes do not fit) or RC_E_INVALID (NULL, or the endpoint's own blob): of the blob, and the endpoint can still be
  * connected; after all others it cannot: RC_E_TIMEOUT (the peer did not connect); RC_E_STOPPED; RC_E_CLOSING;
- * RC_E_SYSTEM. RC_E_STATE: it was connected, or is a listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY; RC_E_POOL.
+ * RC_E_PEER_DEAD, RC_E_CORRUPT (its NIC refused the first word); RC_E_SYSTEM. RC_E_STATE: it was connected, or is a
+ * listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY; RC_E_POOL.
  * Blocks: until the peer connects too, or the deadline; a peer that dies later is noticed by time-out only. Threads:
  * one at a time per endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */
 int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes, int64_t timeout_ns,
                             rc_channel* channel);
+
+/* ------------------------------------------------------------------------------------------------- Raw endpoints */
+
+/* A raw endpoint is a queue pair for a program that knows nothing of ringchan: messages go and come as they are,
+ * without any protocol of this library. Only rdma has it. The caller tells the peer where it is (rc_raw_address) and is
+ * told the same, by whatever way the peer knows: rc_raw_open, then the exchange, rc_raw_connect, rc_raw_post_send,
+ * rc_raw_poll. Receives may be posted from the beginning on, so before whatever step makes the peer send.
+ * The device knows a region from its first use on, until it is freed, the endpoint is closed or its place is wanted for
+ * another (64 have one); it knows it for requests of this endpoint only: a peer reads and writes nothing by itself.
+ * The first request that fails ends the endpoint, and whatever else is under way comes back. Nobody tells that a peer
+ * has died but a send that gets no answer for timeout_ms. */
+
+/* Opens a raw endpoint.
+ * Parameters: ctx; uri - as of rc_endpoint_open, with any of rdma's parameters; sq_depth and rq_depth (default and
+ * most: 256) say how many sends and receives may be under way, mode=event that rc_raw_poll sleeps; address - in: its
+ * size; out: this end's; raw - out. Returns: RC_OK; RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE; RC_E_POOL
+ * (it takes a listener's place); RC_E_CONFIG; RC_E_INVALID (NULL); RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME;
+ * RC_E_NO_HOST; RC_E_NO_MEMORY; RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name.
+ * Threads: any. Order: after rc_open. Since: 0.2. */
+int32_t rc_raw_open(rc_ctx ctx, const char* uri, rc_raw_address* address, rc_raw* raw);
+
+/* Connects a raw endpoint to the peer's queue pair; it is not asked, so it need not be ready before the first send.
+ * Parameters: raw; peer - its address, read during the call only. Returns: RC_OK; RC_E_INVALID (NULL, or an address
+ * that cannot be; it may still be connected); RC_E_CONFIG (the same); RC_E_STATE (it was connected, or has tried);
+ * RC_E_SYSTEM (the device refused; open another one); RC_E_HANDLE; RC_E_FORKED. Blocks: no. Threads: any. Order: once,
+ * before the first send. Since: 0.2. */
+int32_t rc_raw_connect(rc_raw raw, const rc_raw_address* peer);
+
+/* Posts a receive: the next message that has none lands there.
+ * Parameters: raw; mr, offset, bytes - a slice, access RC_MR_WRITE; with 0 bytes mr is not looked at, and the message
+ * may only be a value; tag - comes back with the completion. Returns: RC_OK; RC_E_RANGE; RC_E_RIGHTS; RC_E_SIZE (above
+ * the device's messages); RC_E_IN_USE (the region is granted directly);
+ * RC_E_POOL (rq_depth are posted, or requests are under way in 64 other regions);
+ * RC_E_NO_MEMORY (of what the process may lock); RC_E_HANDLE (raw, or mr); RC_E_FORKED; RC_E_SYSTEM; once a request has
+ * failed, its code. Blocks: no. Threads: any. Order: messages take receives as posted; before rc_raw_connect, too.
+ * Since: 0.2. */
+int32_t rc_raw_post_recv(rc_raw raw, rc_mr mr, uint64_t offset, uint64_t bytes, uint64_t tag);
+
+/* Posts a message.
+ * Parameters: raw; mr, offset, bytes - a slice, access RC_MR_READ; with 0 bytes mr is not looked at; imm - a value to
+ * go with it, or NULL; tag - comes back with the completion. Returns: as rc_raw_post_recv, with sq_depth; RC_E_STATE
+ * (not connected). Blocks: no. Threads: any. Order: as posted. The peer's receive must be there, or come within some
+ * milliseconds (rnr_retry and the peer's min_rnr_timer). Since: 0.2. */
+int32_t rc_raw_post_send(rc_raw raw, rc_mr mr, uint64_t offset, uint64_t bytes, const uint32_t* imm, uint64_t tag);
+
+/* Takes completions, or waits for the first. Parameters: raw; completions - out, room for `capacity`; capacity - at
+ * least 1, at most 64 come at once; timeout_ns - nanoseconds; count - out, how many. Returns: RC_OK: there is at least
+ * one, and its own code says how that request ended: RC_OK; RC_E_SIZE (a message larger than its receive, at both
+ * ends); RC_E_PEER_DEAD (no answer within timeout_ms, no receive there for too long, or another request failed before);
+ * RC_E_CORRUPT, RC_E_SYSTEM (the device's reasons). Or RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSING;
+ * RC_E_BUSY (another thread is in it); RC_E_INVALID; RC_E_HANDLE; RC_E_FORKED; once a request has failed and nothing is
+ * under way any more, that request's code. Blocks: until one completes. Threads: one at a time; others may post
+ * meanwhile. Order: of sends as posted and of receives as posted, none between the two. Since: 0.2. */
+int32_t rc_raw_poll(rc_raw raw, rc_raw_completion* completions, uint32_t capacity, int64_t timeout_ns, uint32_t* count);
+
+/* Closes a raw endpoint: what is under way ends here, without a completion, and holds no region any more.
+ * Parameters: raw - the handle is an error from now on. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED. Blocks: until calls
+ * of other threads on it have been woken and have left. Threads: any. Order: none; the peer is not told. Since: 0.2. */
+int32_t rc_raw_close(rc_raw raw);
 
 /* ------------------------------------------------------------------------------------------------- Mesh */
 
@@ -627,7 +723,9 @@ int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
  * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING). Threads: any. Order: rc_close does it too. Since: 0.2. */
+ * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free
+ * tells. The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close
+ * does it too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
@@ -801,7 +899,8 @@ int32_t rc_message_release(rc_channel channel);
  * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
  *
  * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
- * the owner checks every one of them against its own table, by a capability of 128 random bits.
+ * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant lasts
+ * longer, see there.
  *
  * DIRECT. A grant with RC_MR_DIRECT, over shm only, lets the peer's processor reach the memory by itself: its rc_write,
  * rc_read, rc_compare_swap and rc_fetch_add are loads and stores, done when the call returns, without a system call and
@@ -813,7 +912,8 @@ int32_t rc_message_release(rc_channel channel);
  * rc_mr_take_back, rc_channel_close and rc_close, and, if the channel is over, rc_mr_free. There the bytes move to
  * pages of this process alone, under the same address; what the peer still maps are the old ones, which is why an
  * operation of the peer in that moment may end with RC_OK and not be seen. While rc_mr_grant or one of these calls
- * runs, no thread of the owner may store into the slice: such a store may be lost. When the peer dies or gives the
+ * runs, no thread of the owner may store into the slice: such a store may be lost, and so may the bytes of a rc_read or
+ * rc_readv of the owner's own that arrive in it. When the peer dies or gives the
  * grant up, it ends only so. A child made by fork meanwhile shares the pages. */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
@@ -836,7 +936,8 @@ int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc
  * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
  * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY (a direct grant of a channel that is over, as rc_grant_revoke).
  * Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
- * Blocks: no. Threads: any. Order: after its last use. Since: 0.2. */
+ * Blocks: no; while a slice is copied if such a grant is to be taken back. Threads: any. Order: after its last use.
+ * Since: 0.2. */
 int32_t rc_mr_free(rc_mr mr);
 
 /* Tells what is known of a region.
@@ -869,7 +970,8 @@ int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
  * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
  * taken the direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for
  * them first; or: a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole pages); RC_E_UNSUPPORTED
- * (the channel has no operations; direct: not this memory, or not over this backend); RC_E_SYSTEM (no random bits);
+ * (the channel has no operations; direct: not this memory, not over this backend, or not for writing where
+ * vm.overcommit_memory is 2); RC_E_SYSTEM (no random bits; direct: a call of the system failed, the reason says which);
  * RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered);
  * RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put
  * side. Order: the peer gets grants in order. Since: 0.2. */
@@ -897,8 +999,9 @@ int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]);
 /* Takes the next region that the peer has given back: one that it was granted, or had asked for, which is this end's
  * from now on and to be freed. Parameters: channel; timeout_ns; mr - out. Returns: RC_OK; RC_E_WOULD_BLOCK;
  * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_UNSUPPORTED; RC_E_CLOSED, RC_E_PEER_DEAD (none is left); RC_E_NO_SPACE,
- * RC_E_NO_MEMORY (as rc_grant_revoke; it is still there to be taken); else as rc_get. Blocks: until one comes. Threads:
- * get side. Order: as given back; what the peer wrote before is in it. Since: 0.2. */
+ * RC_E_NO_MEMORY (as rc_grant_revoke; it is still there to be taken); else as rc_get. Blocks: until one comes, and
+ * while the slice of a direct grant is copied. Threads: get side. Order: as given back; what the peer wrote before is
+ * in it. Since: 0.2. */
 int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.

@@ -69,6 +69,13 @@ class SlotQueue {
     --count_;
     return slot;
   }
+  // The others keep their order.
+  void remove(uint32_t slot) noexcept {
+    for (uint32_t left = count_; left != 0; --left) {
+      uint32_t next = pop();
+      if (next != slot) push(next);
+    }
+  }
 
  private:
   uint32_t* slots_ = nullptr;

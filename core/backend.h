@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "core/deadline.h"
+#include "core/raw.h"
 #include "core/result.h"
 #include "core/uri.h"
 #include "core/wire.h"
@@ -209,10 +210,11 @@ struct Extras {
   // Takes it back, whether or not the link is still there: when it has returned kOk nothing that the peer does reaches
   // the memory, whose bytes are what they were. Else nothing has changed.
   Code (*unshare)(Share*) noexcept;
-  // By the get side, under a lock: where the memory is that the peer has shared under that key. kCorrupt: there is
+  // By the get side, without locks: where the memory is that the peer has shared under that key. kCorrupt: there is
   // none, or it is not as it should be. Else nothing has changed, and it may be tried again.
   Code (*reach)(Link*, uint64_t key_id, uint64_t bytes, uint32_t rights, uint8_t** at) noexcept;
   void (*unreach)(uint8_t* at, uint64_t bytes) noexcept;
+  const RawTable* raw = &kNoRaw;
 };
 extern const Extras kNoExtras;
 

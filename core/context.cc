@@ -11,8 +11,6 @@
 #include "core/fallback.h"
 #include "core/mesh.h"
 #include "core/pool_memory.h"
-#include "core/self.h"
-#include "core/transports.h"
 
 namespace rc {
 namespace {
@@ -23,26 +21,10 @@ std::atomic<pid_t> g_parent{0};           // in a child that has opened its own:
 std::atomic<uint64_t> g_first_serial{0};  // ... which have serials below this one
 pthread_mutex_t g_open_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-uint64_t next_serial() noexcept { return g_serial.fetch_add(1, std::memory_order_relaxed); }
-
 size_t round_up(size_t n, size_t to) noexcept { return (n + to - 1) / to * to; }
 
 size_t inbox_stride(const Limits& limits) noexcept {
   return round_up(kRingOffset + rings_bytes(limits.ring_bytes, limits.op_ring_bytes), Handles::kPage);
-}
-
-size_t link_stride() noexcept {
-  size_t most = sizeof(AttachedLink);
-  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
-    most = (*b)->link_bytes > most ? (*b)->link_bytes : most;
-  return round_up(most, kPair);
-}
-
-size_t point_stride() noexcept {
-  size_t most = sizeof(FallbackPoint);
-  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
-    most = (*b)->listen_bytes > most ? (*b)->listen_bytes : most;
-  return round_up(most, kPair);
 }
 
 // Where a backend's part of what is shared begins, or, of null, where the parts end.
@@ -53,11 +35,34 @@ size_t shared_at(const Backend* backend) noexcept {
   return at;
 }
 
-Code pool_full(const char* pool, uint32_t size, const char* field) noexcept {
-  return fail(kPool, "the %s pool is full: all %u are in use; close some or raise rc_config.%s", pool, size, field);
+}  // namespace
+
+uint64_t Context::next_serial() noexcept { return g_serial.fetch_add(1, std::memory_order_relaxed); }
+
+size_t Context::link_stride() noexcept {
+  size_t most = sizeof(AttachedLink);
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
+    most = (*b)->link_bytes > most ? (*b)->link_bytes : most;
+  return round_up(most, kPair);
 }
 
-}  // namespace
+size_t Context::point_stride() noexcept {
+  size_t most = sizeof(FallbackPoint);
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
+    most = (*b)->listen_bytes > most ? (*b)->listen_bytes : most;
+  return round_up(most, kPair);
+}
+
+size_t Context::pursuit_stride() noexcept {
+  size_t most = sizeof(Pursuit);
+  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
+    most = (*b)->pursuit_bytes > most ? (*b)->pursuit_bytes : most;
+  return round_up(most, kPair);
+}
+
+Code Context::pool_full(const char* pool, uint32_t size, const char* field) noexcept {
+  return fail(kPool, "the %s pool is full: all %u are in use; close some or raise rc_config.%s", pool, size, field);
+}
 
 alignas(Handles::kPage) Handles::Table Handles::table;
 
@@ -69,8 +74,8 @@ Context* Handles::context(uint64_t id) noexcept {
   return c != nullptr && c->id() == id ? c : nullptr;
 }
 
-Listener* Handles::listener(uint64_t id) noexcept {
-  Context* c = Id::kind(id) == Id::kListener ? owner(id) : nullptr;
+Listener* Handles::listener(uint64_t id, Id::Kind kind) noexcept {
+  Context* c = Id::kind(id) == kind ? owner(id) : nullptr;
   if (c == nullptr || Id::slot(id) >= c->limits().listeners_max) return nullptr;
   Listener* l = &c->listeners()[Id::slot(id)];
   return l->id.load(std::memory_order_acquire) == id ? l : nullptr;
@@ -187,7 +192,7 @@ Code Context::open(const Limits& limits, void* memory, uint64_t bytes, uint64_t*
   if (slot < kContextsMax) {
     Handles::Entry& e = Handles::table.entries[slot];
     *id = c->id_ = Id::make(Id::kContext, slot, 0, next_serial());
-    c->regions_.open(slot, mapping != nullptr);
+    c->regions_.open(slot, mapping != nullptr && !limits.huge_pages);
     e.channels = c->channels_;
     e.channels_max.store(limits.channels_max, std::memory_order_release);
     e.context.store(c, std::memory_order_release);  // pairs with the acquire in Handles
@@ -260,216 +265,7 @@ void Context::give_ring(Inbox* inbox) noexcept {
   unlock();
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// listeners
-
-uint32_t Context::slot_of(const ListenPoint* point) const noexcept {
-  auto at = static_cast<size_t>(reinterpret_cast<const uint8_t*>(point) - point_memory_);
-  return static_cast<uint32_t>(at / point_stride());
-}
-
-ListenPoint* Context::take_point(const Backend* backend, const Uri& uri, const ChannelParams& params) noexcept {
-  lock();
-  uint32_t slot = listener_pool_.take();
-  unlock();
-  if (slot == SlotPool::kNone) {
-    pool_full("listener", listener_pool_.size(), "listeners_max");
-    return nullptr;
-  }
-  auto* point = reinterpret_cast<ListenPoint*>(point_memory_ + slot * point_stride());
-  memset(static_cast<void*>(point), 0, point_stride());
-  point->ops = backend;
-  point->fd = -1;
-  point->params = params;
-  point->uri = uri;
-  lock();
-  point->next = points_;
-  points_ = point;
-  unlock();
-  return point;
-}
-
-void Context::drop_point(ListenPoint* point) noexcept {
-  lock();
-  ListenPoint** p = &points_;
-  while (*p != point) p = &(*p)->next;
-  *p = point->next;
-  listener_pool_.give(slot_of(point));
-  unlock();
-}
-
-template <class Start>
-Code Context::open_point(const char* text, const ChannelParams& params, Start start, uint64_t* id) noexcept {
-  Uri uri;
-  const Backend* backend = nullptr;
-  Code code = parse_for_backend(text, &uri, &backend);
-  if (code != kOk) return code;
-  ListenPoint* point = take_point(backend, uri, params);
-  if (point == nullptr) return kPool;
-  code = start(point);
-  if (code != kOk) {
-    drop_point(point);
-    return code;
-  }
-  uint32_t slot = slot_of(point);
-  listeners_[slot].point = point;
-  *id = Id::make(Id::kListener, Id::context(id_), slot, next_serial());
-  listeners_[slot].id.store(*id, std::memory_order_release);
-  return kOk;
-}
-
-Code Context::listen(const char* text, const ChannelParams& params, uint64_t* id) noexcept {
-  return open_point(
-      text, params, [this](ListenPoint* point) noexcept { return point->ops->listen(*this, point); }, id);
-}
-
-Code Context::open_endpoint(const char* text, const ChannelParams& params, void* blob, size_t* bytes,
-                            uint64_t* id) noexcept {
-  return open_point(
-      text, params,
-      [&](ListenPoint* point) noexcept { return point->ops->extras->open_endpoint(*this, point, blob, bytes); }, id);
-}
-
-template <class Fill>
-Code Context::open_at_point(Listener* l, uint64_t listener_id, Fill fill, uint64_t* id) noexcept {
-  if (l->inside.exchange(1, std::memory_order_seq_cst) != 0) {
-    return fail_plain(kBusy, "another thread is in a call that takes a client of this listener");
-  }
-  Code code = kClosing;
-  if (l->id.load(std::memory_order_seq_cst) == listener_id) {  // pairs with close_listener: both exchange, then look
-    ListenPoint* point = l->point;
-    code = open_channel(
-        point->ops->link_bytes, point->params.wait,
-        [&](Link* link) noexcept {
-          Code c = fill(point, link);
-          if (c == kOk && link->uri[0] == '\0') memcpy(link->uri, point->uri.text, sizeof link->uri);
-          return c;
-        },
-        id);
-  }
-  bool closing = l->id.load(std::memory_order_seq_cst) != listener_id;
-  l->inside.store(0, std::memory_order_release);
-  if (code != kOk && closing) return fail_plain(kClosing, "the listener is being closed by another thread");
-  return code;
-}
-
-Code Context::accept(Listener* l, uint64_t listener_id, int64_t timeout_ns, uint64_t* id) noexcept {
-  return open_at_point(
-      l, listener_id,
-      [&](ListenPoint* point, Link* link) noexcept {
-        Code c = point->ops->accept(*this, point, Deadline::after(timeout_ns), link);
-        return c == kTimeout && timeout_ns == 0 ? fail_plain(kWouldBlock, "no client is waiting") : c;
-      },
-      id);
-}
-
-Code Context::connect_endpoint(Listener* l, uint64_t listener_id, const void* blob, size_t bytes, int64_t timeout_ns,
-                               uint64_t* id) noexcept {
-  return open_at_point(
-      l, listener_id,
-      [&](ListenPoint* point, Link* link) noexcept {
-        link->ops = point->ops;
-        return point->ops->extras->connect_endpoint(*this, point, blob, bytes, Deadline::after(timeout_ns), link);
-      },
-      id);
-}
-
-Code Context::close_listener(Listener* l, uint64_t id) noexcept {
-  if (!l->id.compare_exchange_strong(id, 0, std::memory_order_seq_cst)) return Handles::refuse(id, "listener");
-  ListenPoint* point = l->point;
-  point->closing.store(true, std::memory_order_seq_cst);
-  while (l->inside.load(std::memory_order_seq_cst) != 0) {
-    point->ops->interrupt_accept(point);
-    nap(-1, -1, kNapMinNs);
-  }
-  {
-    ReadyLock lock(this);  // who makes the context's descriptor either has seen the id gone, or is done with the fd
-    forget_ready(point->fd);
-  }
-  point->ops->unlisten(*this, point);
-  drop_point(point);
-  return kOk;
-}
-
-// ----------------------------------------------------------------------------------------------------------------
-// channels
-
 void* Context::shared_by(const Backend* backend) noexcept { return shared_memory_ + shared_at(backend); }
-
-Link* Context::link_of(uint32_t slot) noexcept { return reinterpret_cast<Link*>(links_ + slot * link_stride()); }
-
-void Context::blank(Link* link, size_t bytes) noexcept {
-  memset(static_cast<void*>(link), 0, bytes);
-  link->fd[kGetSide] = link->fd[kPutSide] = link->common_fd = -1;
-  link->peer_uid = -1;
-}
-
-template <class Fill>
-Code Context::open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept {
-  lock();
-  uint32_t slot = channel_pool_.take();
-  unlock();
-  if (slot == SlotPool::kNone) return pool_full("channel", channel_pool_.size(), "channels_max");
-  Link* link = link_of(slot);
-  blank(link, link_bytes);
-  Code code = fill(link);
-  if (code != kOk) {
-    lock();
-    channel_pool_.give(slot);
-    unlock();
-    return code;
-  }
-  *id = Id::make(Id::kChannel, Id::context(id_), slot, next_serial());
-  channels_[slot].open(this, *id, link, wait);
-  return kOk;
-}
-
-Code Context::connect(const char* text, const ChannelParams& params, int64_t timeout_ns, uint64_t* id) noexcept {
-  Uri uri;
-  const Backend* backend = nullptr;
-  Code code = parse_for_backend(text, &uri, &backend);
-  if (code != kOk) return code;
-  return open_channel(
-      backend->link_bytes, params.wait,
-      [&](Link* link) noexcept {
-        link->ops = backend;
-        memcpy(link->uri, uri.text, sizeof link->uri);
-        return backend->connect(*this, uri, params, Deadline::after(timeout_ns), link);
-      },
-      id);
-}
-
-size_t Context::pursuit_stride() noexcept {
-  size_t most = sizeof(Pursuit);
-  for (const Backend* const* b = g_backends; *b != nullptr; ++b)
-    most = (*b)->pursuit_bytes > most ? (*b)->pursuit_bytes : most;
-  return round_up(most, kPair);
-}
-
-Code Context::pursue(const char* text, const ChannelParams& params, int64_t timeout_ns, Pursuit* pursuit,
-                     uint64_t* id) noexcept {
-  Uri uri;
-  Code code = parse_for_backend(text, &uri, &pursuit->ops);
-  if (code != kOk) return code;
-  return open_channel(
-      pursuit->ops->link_bytes, params.wait,
-      [&](Link* link) noexcept {
-        link->ops = pursuit->ops;
-        memcpy(link->uri, uri.text, sizeof link->uri);
-        return pursuit->ops->pursue(*this, uri, params, Deadline::after(timeout_ns), pursuit, link);
-      },
-      id);
-}
-
-Code Context::attach(const AttachParams& params, uint64_t* id) noexcept {
-  return open_channel(
-      sizeof(AttachedLink), params.wait, [&](Link* link) noexcept { return attach_link(params, link); }, id);
-}
-
-Code Context::connect_self(uint32_t wait, uint64_t* id) noexcept {
-  return open_channel(
-      sizeof(Link), wait, [&](Link* link) noexcept { return self_link(*this, link); }, id);
-}
 
 // ----------------------------------------------------------------------------------------------------------------
 // memory
@@ -483,6 +279,23 @@ Code Context::enroll_region(void* address, uint64_t bytes, uint32_t access, uint
 }
 
 Code Context::free_region(uint64_t id) noexcept {
+  Code code = release_region(id);
+  if (code == kOk) forget_region(id);
+  return code;
+}
+
+void Context::forget_region(uint64_t id) noexcept {
+  for (uint32_t i = 0; i < limits_.listeners_max; ++i) {
+    uint64_t raw = listeners_[i].id.load(std::memory_order_acquire);
+    if (Id::kind(raw) != Id::kRaw) continue;
+    at_raw(&listeners_[i], raw, [id](const RawTable& table, ListenPoint* point) noexcept {
+      table.forget(point, id);
+      return kOk;
+    });
+  }
+}
+
+Code Context::release_region(uint64_t id) noexcept {
   Code code = regions_.free(id);
   if (code != kInUse || ops_ == nullptr) return code;
   for (uint32_t i = 0; i < limits_.channels_max; ++i) {
@@ -498,15 +311,6 @@ Code Context::free_region(uint64_t id) noexcept {
     }
   }
   return regions_.free(id);
-}
-
-Code Context::close_channel(Channel* channel, uint64_t id) noexcept {
-  if (!channel->claim(id)) return Handles::refuse(id, "channel");
-  Code code = channel->close();
-  lock();
-  channel_pool_.give(static_cast<uint32_t>(channel - channels_));
-  unlock();
-  return code;
 }
 
 // ----------------------------------------------------------------------------------------------------------------

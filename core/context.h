@@ -49,7 +49,7 @@ inline constexpr uint64_t kRingBytesDefault = uint64_t{4} << 20;
 // A handle's id: which context, which slot, and a number that is never given twice in a process. A channel's kind is 0,
 // so that kind and slot together are the slot, and one comparison checks both.
 struct Id {
-  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2, kMesh = 3, kMemory = 4 };
+  enum Kind : uint64_t { kChannel = 0, kListener = 1, kContext = 2, kMesh = 3, kMemory = 4, kRaw = 5 };
   // Of kind kMemory: a region's slot is its own; the others have their channel's slot, an index in its tables, and how
   // often that entry was used, which begins again after 2^27 times.
   enum Part : uint64_t { kRegion = 0, kGrant = 1, kRemote = 2, kRequest = 3 };
@@ -76,7 +76,7 @@ struct Id {
 
 struct Listener {
   std::atomic<uint64_t> id{0};
-  std::atomic<uint32_t> inside{0};  // a thread is in accept
+  std::atomic<uint32_t> inside{0};  // threads in accept; of a raw endpoint, in any call
   ListenPoint* point;
   uint64_t adopted_id = 0;  // under the context's ready lock
 };
@@ -101,6 +101,11 @@ class Context {
   Code open_endpoint(const char* uri, const ChannelParams& params, void* blob, size_t* bytes, uint64_t* id) noexcept;
   Code connect_endpoint(Listener* listener, uint64_t listener_id, const void* blob, size_t bytes, int64_t timeout_ns,
                         uint64_t* id) noexcept;
+  // A raw endpoint lives in a listener's place, too.
+  Code open_raw(const char* uri, const ChannelParams& params, RawAddress* own, uint64_t* id) noexcept;
+  // Runs f on a raw endpoint, which stays until then.
+  template <class F>
+  Code at_raw(Listener* listener, uint64_t id, F f) noexcept;
   Code attach(const AttachParams& params, uint64_t* id) noexcept;
   Code connect_self(uint32_t wait, uint64_t* id) noexcept;
   // Begins to connect, or goes on with it: see Backend::pursue. kOk: *id is the channel's.
@@ -135,6 +140,8 @@ class Context {
   Code enroll_region(void* address, uint64_t bytes, uint32_t access, uint64_t* id) noexcept;
   // Leases that are over and channels that have ended hold it no longer.
   Code free_region(uint64_t id) noexcept;
+  // Raw endpoints have nothing registered of it any more.
+  void forget_region(uint64_t id) noexcept;
   Ops* ops_of(const Channel* channel) noexcept { return ops_ == nullptr ? nullptr : &ops_[channel - channels_]; }
 
   // --- what backends use ---
@@ -194,14 +201,20 @@ class Context {
   void stop_driver() noexcept;
   static void* run_driver(void* context) noexcept;
   void drive_until_close() noexcept;
+  Code release_region(uint64_t id) noexcept;
   uint32_t slot_of(const ListenPoint* point) const noexcept;
   // start: makes the point.
   template <class Start>
-  Code open_point(const char* uri, const ChannelParams& params, Start start, uint64_t* id) noexcept;
+  Code open_point(const char* uri, const ChannelParams& params, Start start, uint64_t* id,
+                  Id::Kind kind = Id::kListener) noexcept;
   // fill: gets a client of the point and fills the link.
   template <class Fill>
   Code open_at_point(Listener* listener, uint64_t listener_id, Fill fill, uint64_t* id) noexcept;
   static Context* carve(Arena& arena, const Limits& limits) noexcept;
+  static uint64_t next_serial() noexcept;
+  static size_t link_stride() noexcept;
+  static size_t point_stride() noexcept;
+  static Code pool_full(const char* pool, uint32_t size, const char* field) noexcept;
   Link* link_of(uint32_t slot) noexcept;
 
   uint64_t id_ = 0;
@@ -282,7 +295,8 @@ struct Handles {
   static Context* owner(uint64_t id) noexcept {
     return table.entries[Id::context(id)].context.load(std::memory_order_acquire);
   }
-  static Listener* listener(uint64_t id) noexcept;
+  static Listener* listener(uint64_t id, Id::Kind kind = Id::kListener) noexcept;
+  static Listener* raw(uint64_t id) noexcept { return listener(id, Id::kRaw); }
   static Mesh* mesh(uint64_t id) noexcept;
   // The context of a region's id, and the channel of a grant's, a remote's or a request's, as far as they exist.
   static Context* home(uint64_t id) noexcept { return Id::kind(id) == Id::kMemory ? owner(id) : nullptr; }
@@ -290,6 +304,16 @@ struct Handles {
   // Why an id leads nowhere.
   static Code refuse(uint64_t id, const char* kind) noexcept;
 };
+
+template <class F>
+Code Context::at_raw(Listener* l, uint64_t id, F f) noexcept {
+  l->inside.fetch_add(1, std::memory_order_seq_cst);
+  // Pairs with close_listener: both change what the other one looks at, then look.
+  bool open = l->id.load(std::memory_order_seq_cst) == id;
+  Code code = open ? f(*l->point->ops->extras->raw, l->point) : Handles::refuse(id, "raw endpoint");
+  l->inside.fetch_sub(1, std::memory_order_release);  // pairs with close_listener, which then takes the point away
+  return code;
+}
 
 }  // namespace rc
 

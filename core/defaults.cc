@@ -17,6 +17,24 @@ Code no_connection(Context&, ListenPoint* point, const void*, size_t, Deadline, 
   return fail(kState, "%s: this is a listener; rc_accept takes its clients", point->uri.text);
 }
 
+namespace {
+
+Code no_raw(Context&, ListenPoint* point, RawAddress*) noexcept {
+  return fail(kUnsupported, "%s: this backend has no raw endpoints; rdma:// has", point->uri.text);
+}
+
+// What no endpoint leads to.
+Code no_raw_connect(ListenPoint*, const RawAddress&) noexcept { return kUnsupported; }
+Code no_raw_post(Context&, ListenPoint*, const RawRequest&) noexcept { return kUnsupported; }
+Code no_raw_poll(Context&, ListenPoint*, RawCompletion*, uint32_t, uint32_t*, Deadline) noexcept {
+  return kUnsupported;
+}
+void no_raw_forget(ListenPoint*, uint64_t) noexcept {}
+
+}  // namespace
+
+const RawTable kNoRaw = {no_raw, no_raw_connect, no_raw_post, no_raw_poll, no_raw_forget};
+
 const Extras kNoExtras = {no_figures, no_device,  no_endpoint, no_connection,
                           no_share,   no_unshare, no_reach,    no_unreach};
 

@@ -38,10 +38,19 @@ uint64_t do_atomic_at(uint8_t* at, const Operation& op) noexcept {
 
 // -------------------------------------------------------------------------------------------------------------- asking
 
+// The put side goes on meanwhile, and may learn that the grant is revoked.
 Code Ops::reach(Remote& r) noexcept {
-  Code code = link_->ops->extras->reach(link_, r.lease.key.id, r.lease.bytes, r.lease.rights, &r.at);
+  const uint64_t id = r.id;
+  const Lease lease = r.lease;
+  uint8_t* at = nullptr;
+  lock_.unlock();
+  Code code = link_->ops->extras->reach(link_, lease.key.id, lease.bytes, lease.rights, &at);
+  lock_.lock();
   if (code == kCorrupt) return broken("the peer's direct grant came with no descriptor, or with one that will not do");
-  return code;
+  bool revoked = r.id != id || r.state != Remote::kUnread;
+  if (!revoked) r.at = at;
+  if (revoked && code == kOk) link_->ops->extras->unreach(at, lease.bytes);
+  return revoked ? kRevoked : code;
 }
 
 void Ops::leave(Remote& r) noexcept {
@@ -101,9 +110,10 @@ Code Ops::run_held(Operation op, const Remote& remote, Code* result) noexcept {
   Gather local;
   Code code = op.hold(regions_, &local);
   if (code != kOk) return code;
+  uint64_t no_value = 0;  // only atomics have one
   local.each(0, op.bytes, [&](uint8_t* at, size_t n) noexcept {
     op.bytes = n;
-    if (*result == kOk) *result = run_direct(op, remote, at, nullptr);
+    if (*result == kOk) *result = run_direct(op, remote, at, &no_value);
     op.remote_offset += n;
   });
   local.let_go(regions_);
@@ -158,6 +168,7 @@ Code Ops::share(Grant& g) noexcept {
   share->at = g.piece.at;
   share->bytes = g.lease.bytes;
   lock_.unlock();
+  context_->forget_region(g.piece.id);  // registrations know the pages that are about to go
   Code code = link_->ops->extras->share(link_, g.lease.key.id, g.lease.rights, share);
   lock_.lock();
   g.ending = false;

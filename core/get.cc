@@ -29,6 +29,7 @@ Code Channel::wait_for_bytes(size_t n, Wait& wait) noexcept {
     tell_credit_if_any(wait.may_wait());  // a get that comes up short: PROTOCOL.md I6
     code = wait_for(
         kGetSide, [this, n]() noexcept { return look_for_bytes(n); }, wait);
+    if (code == kTimeout && !direct_) check_alive(kGetSide);  // a credit that the link holds back goes now
     if (code == kOk) answering_.store(true, std::memory_order_relaxed);
   }
   if (code == kOk) get_.wanted = 1;

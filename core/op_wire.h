@@ -20,6 +20,8 @@ inline constexpr uint32_t kAtomic = 4;
 inline constexpr uint32_t kAllRights = kRead | kWrite | kAtomic;
 // Beside the rights of a grant: the peer reaches the memory by itself (PROTOCOL.md "Direct grants").
 inline constexpr uint32_t kDirect = 32;
+// Pages are mapped for reading, or for everything: the rights of a direct grant are these.
+inline bool pages_allow(uint32_t rights) noexcept { return rights == kRead || rights == kAllRights; }
 
 // What names a grant and proves that it was given: its slot at the owner and how often that slot was used, and 128
 // random bits.

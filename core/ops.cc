@@ -65,7 +65,6 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
     free_grants_.push(i);
     free_tokens_.push(kGrantsMax + i);
   }
-  for (uint32_t i = 0; i < kRemotesMax; ++i) remotes_[i].queued = false;
   applied_.store(0, std::memory_order_relaxed);
   pending_.store(false, std::memory_order_relaxed);
   behind_.store(false, std::memory_order_relaxed);

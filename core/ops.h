@@ -180,7 +180,6 @@ class Ops {
     uint64_t id;
     uint32_t uses;
     State state;
-    bool queued;  // its number is in announced_
     Lease lease;
     uint8_t* at;  // null: not within reach
   };
@@ -250,6 +249,7 @@ class Ops {
   Code post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept;
   Code tell_imm(const Operation& op, const RemoteKey& key, bool detached, uint64_t* request) noexcept;
   Code share(Grant& grant) noexcept;
+  // Of the next unread one, which is direct; the lock is given up meanwhile. kRevoked: it is no more.
   Code reach(Remote& remote) noexcept;
   void leave(Remote& remote) noexcept;
   // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.
@@ -295,7 +295,7 @@ class Ops {
   SlotQueue to_send_;    // items
   SlotQueue due_;        // answers ready to be sent
   SlotQueue imms_;       // requests whose immediate waits to be taken
-  SlotQueue announced_;  // remotes
+  SlotQueue announced_;  // the unread remotes
   SlotQueue returned_;   // grants
 };
 

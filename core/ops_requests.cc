@@ -106,8 +106,10 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   Remote* remote = nullptr;
   Code code = find_remote(op.remote, &remote);
   if (code != kOk || remote == nullptr) return code;
-  // Nobody else would notice that it is revoked. What fails here ends the channel.
+  // Nobody else would notice that it is revoked, and then its slot may be another grant's. What fails here ends the
+  // channel.
   if (remote->at != nullptr && !idle()) serve_locked();
+  if (remote->id != op.remote) return tell(kRevoked);
   bool atomic = op.type == kOpSwap || op.type == kOpAdd;
   const Lease& lease = remote->lease;
   if (remote->state == Remote::kGone) return tell(kRevoked);
@@ -245,6 +247,8 @@ Ops::Remote* Ops::hold_remote(uint32_t slot, const Lease& lease, Remote::State s
 void Ops::drop_remote(Remote& r) noexcept {
   auto slot = static_cast<uint32_t>(&r - remotes_);
   if (slot >= kGrantsMax && r.state != Remote::kFree) free_tokens_.push(slot);
+  // The next grant by this slot comes at the end, as its descriptor does.
+  if (r.state == Remote::kUnread) announced_.remove(slot);
   leave(r);
   r.id = 0;
   r.state = Remote::kFree;
@@ -275,20 +279,17 @@ void Ops::forget_remote(uint64_t remote) noexcept {
 
 Code Ops::next_remote(uint64_t* remote) noexcept {
   Locked locked(this);
-  while (!announced_.empty()) {
-    Remote& r = remotes_[announced_.front()];
-    if (r.state == Remote::kUnread && (r.lease.rights & kDirect) != 0 && !over_) {
-      Code code = reach(r);
-      if (code != kOk) return code;
-    }
-    announced_.pop();
-    r.queued = false;
-    if (r.state != Remote::kUnread) continue;  // revoked before anybody knew
-    r.state = Remote::kLive;
-    *remote = r.id;
-    return kOk;
+  Code code = kRevoked;
+  while (code == kRevoked) {
+    if (announced_.empty()) return kWouldBlock;
+    Remote& first = remotes_[announced_.front()];
+    code = (first.lease.rights & kDirect) != 0 && !over_ ? reach(first) : kOk;
   }
-  return kWouldBlock;
+  if (code != kOk) return code;
+  Remote& r = remotes_[announced_.pop()];
+  r.state = Remote::kLive;
+  *remote = r.id;
+  return kOk;
 }
 
 // ------------------------------------------------------------------------------------------------------------- answers
@@ -298,15 +299,14 @@ bool Ops::take_grant(const OpFrame& f) noexcept {
   bool direct = (f.word & kDirect) != 0;
   bool sensible = f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
                   (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
-                  (!direct || (f.value <= kDirectMax && f.compare == 0));
+                  (!direct || (f.value <= kDirectMax && f.compare == 0 && pages_allow(f.word & kAllRights)));
   if (!sensible) return false;
   Remote& r = remotes_[slot];
   if (r.state == Remote::kLive || r.state == Remote::kUnread)
     return false;  // the owner gives a slot again after revoke
   int64_t expires_ns = direct ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
   hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
-  if (!r.queued) announced_.push(slot);
-  r.queued = true;
+  announced_.push(slot);
   return true;
 }
 

@@ -103,6 +103,7 @@ Code Ops::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t right
                 uint64_t* grant) noexcept {
   Locked locked(this);
   if (over_) return tell(why_);
+  expire(now_ns());  // what has lapsed is not in the way
   Regions::Piece piece = {};
   Hold why = (rights & kDirect) != 0 ? Hold::kShare : Hold::kGrant;
   Code code = regions_->hold(why, region, offset, bytes, rights & kAllRights, &piece);

@@ -9,8 +9,11 @@
 
 namespace rc {
 
+namespace {
+constexpr int kProtection = PROT_READ | PROT_WRITE, kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
+}  // namespace
+
 Code map_pools(uint64_t bytes, bool huge, void** at, uint64_t* mapped) noexcept {
-  constexpr int kProtection = PROT_READ | PROT_WRITE, kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
   *mapped = huge ? (bytes + kHugePage - 1) / kHugePage * kHugePage : bytes;
   // Huge pages are reserved here, so that no later touch can find that there are none: no MAP_NORESERVE.
   *at = mmap(nullptr, *mapped, kProtection, kFlags | (huge ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE), -1, 0);
@@ -23,6 +26,11 @@ Code map_pools(uint64_t bytes, bool huge, void** at, uint64_t* mapped) noexcept 
               "the pools need %llu huge pages of 2 MiB, and so many are not free (HugePages_Free in /proc/meminfo): "
               "sysctl -w vm.nr_hugepages=N as root, or no RC_HUGE_PAGES",
               static_cast<unsigned long long>(*mapped / kHugePage));
+}
+
+// The kernel makes neighbours one that could have been mapped so; pages that were moved there could not.
+void renew_pages(void* at, uint64_t bytes) noexcept {
+  mmap(at, bytes, kProtection, kFlags | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 }  // namespace rc

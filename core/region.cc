@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "core/context.h"
+#include "core/pool_memory.h"
 
 namespace rc {
 namespace {
@@ -89,12 +90,13 @@ Code Regions::enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t acc
     return fail(kPool, "the region pool is full: all %u are in use; free some or raise rc_config.mrs_max",
                 slots_.size());
   *id = Id::make_region(context_, slot, serial);
-  regions_[slot] = {*id, base, bytes, access, 0, 0, 0, kNone, registered, false, {}};
+  regions_[slot] = {*id, base, bytes, access, 0, 0, 0, kNone, registered, false, false, {}};
   return kOk;
 }
 
 uint32_t* Regions::count_of(Hold why, Region* region) noexcept {
-  return why == Hold::kRequest ? &region->requests : why == Hold::kKept ? &region->kept : &region->grants;
+  if (why == Hold::kRequest || why == Hold::kPinned) return &region->requests;
+  return why == Hold::kKept ? &region->kept : &region->grants;
 }
 
 uint32_t* Regions::find_gap(uint64_t bytes, uint8_t** at) noexcept {
@@ -156,6 +158,7 @@ Code Regions::free(uint64_t id) noexcept {
   }
   code = unshare(Id::slot(id));  // when its channel closed that failed
   if (code != kOk) return code;
+  if (region->moved) renew_pages(region->base, whole_pages(region->bytes));
   if (!region->registered) {
     uint32_t* link = &first_;
     while (*link != Id::slot(id)) link = &regions_[*link].next;
@@ -191,8 +194,8 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
   if (why == Hold::kShare) {
     code = check_direct(*r, offset, bytes);
     if (code != kOk) return code;
-    r->direct = true;
-  } else if (why == Hold::kGrant && (r->direct || r->share.by != nullptr)) {
+    r->direct = r->moved = true;
+  } else if ((why == Hold::kGrant || why == Hold::kPinned) && (r->direct || r->share.by != nullptr)) {
     return fail_plain(kInUse, "the region is granted directly, and to one peer only: revoke that first");
   }
   *count_of(why, r) += 1;
@@ -210,7 +213,7 @@ Code Regions::check_direct(const Region& r, uint64_t offset, uint64_t bytes) con
   if (r.registered || !own_pages_)
     return fail_plain(kUnsupported,
                       "only memory of the library's own pool can be granted directly: not registered memory, and no "
-                      "pool in rc_config.memory");
+                      "pool in rc_config.memory or in huge pages");
   if (offset % kRegionPage != 0 || (bytes % kRegionPage != 0 && offset + bytes != r.bytes))
     return fail(kAlignment, "%llu bytes at offset %llu are not whole pages of %llu: a peer reaches whole pages",
                 static_cast<Unsigned>(bytes), static_cast<Unsigned>(offset), static_cast<Unsigned>(kRegionPage));

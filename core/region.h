@@ -19,7 +19,8 @@ inline constexpr uint64_t kRegionPage = 4096;
 // Why a region must stay: an operation moves its bytes, or the peer of a channel may.
 // kShare: the peer does by itself; alone, because the pages are exchanged when that begins and ends.
 // kKept: nobody now, but a channel has looked it up, and gives that up when it is asked (Ops::forget_local).
-enum class Hold { kRequest, kGrant, kShare, kKept };
+// kPinned: a request whose bytes a NIC moves, from the pages it has registered.
+enum class Hold { kRequest, kPinned, kGrant, kShare, kKept };
 
 class Regions {
  public:
@@ -40,7 +41,7 @@ class Regions {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   void carve(Arena& arena, uint32_t regions_max, uint64_t pool_bytes) noexcept;
-  // own_pages: the pool lies in a mapping of ours, not in the caller's memory.
+  // own_pages: the pool lies in a mapping of ours, of ordinary pages, not in the caller's memory.
   void open(uint32_t context, bool own_pages) noexcept;
 
   // From the pool, whole pages, first fit.
@@ -74,6 +75,7 @@ class Regions {
     uint32_t next;  // pool regions, in the order of their addresses
     bool registered;
     bool direct;  // granted directly, and nothing beside that
+    bool moved;   // was, so its pages lie in mappings of their own
     Share share;
   };
   class Locked;

@@ -44,9 +44,9 @@ struct Inbox {
 
 inline constexpr uint64_t kClosedBit = uint64_t{1} << 63;
 
-// The last pair of lines before the ring is the backend's.
+// The last two pairs of lines before the ring are the backend's.
 inline constexpr size_t kBackendOffset = 640;
-inline constexpr size_t kRingOffset = kBackendOffset + kPair;
+inline constexpr size_t kRingOffset = kBackendOffset + 2 * kPair;
 static_assert(sizeof(Inbox) <= kBackendOffset && kRingOffset % kPair == 0);
 static_assert(sizeof(TailLineOf<std::atomic<uint64_t>>) == kLine);
 static_assert(offsetof(Inbox, credit) == 128 && offsetof(Inbox, getter) == 256 && offsetof(Inbox, putter) == 264 &&

@@ -36,8 +36,16 @@ void no_interrupt(Link*) noexcept {}
 
 Code absent_device(uint32_t, Device*) noexcept { return no_rdma_core(); }
 Code absent_endpoint(Context&, ListenPoint* point, void*, size_t*) noexcept { return absent(point->uri); }
-constexpr Extras kAbsentExtras = {no_figures, absent_device, absent_endpoint, no_connection,
-                                  no_share,   no_unshare,    no_reach,        no_unreach};
+Code absent_raw(Context&, ListenPoint* point, RawAddress*) noexcept { return absent(point->uri); }
+Code no_raw_connect(ListenPoint*, const RawAddress&) noexcept { return kUnsupported; }
+Code no_raw_post(Context&, ListenPoint*, const RawRequest&) noexcept { return kUnsupported; }
+Code no_raw_poll(Context&, ListenPoint*, RawCompletion*, uint32_t, uint32_t*, Deadline) noexcept {
+  return kUnsupported;
+}
+void no_raw_forget(ListenPoint*, uint64_t) noexcept {}
+constexpr RawTable kAbsentRaw = {absent_raw, no_raw_connect, no_raw_post, no_raw_poll, no_raw_forget};
+constexpr Extras kAbsentExtras = {no_figures, absent_device, absent_endpoint, no_connection, no_share,
+                                  no_unshare, no_reach,      no_unreach,      &kAbsentRaw};
 
 }  // namespace
 

@@ -267,6 +267,7 @@ void rdma_backend_interrupt_accept(ListenPoint* p) noexcept {
 void rdma_backend_unlisten(Context& context, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
   for (RdmaHalfOpen& h : point->half_open) forget(context, &h);
+  end_raw(context, point);
   destroy_endpoint(context, &point->e);
   stop_listening(point);
 }

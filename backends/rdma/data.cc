@@ -8,18 +8,14 @@
 
 #include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
+#include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
 #include "core/wait.h"
 
 namespace rc {
 namespace {
 
-// Places in the send queue for words that must find room.
-constexpr uint32_t kSendReserve = 8;
-// Receives of the peer that puts leave for credits, and both for the word that tells of receives.
-constexpr uint64_t kPutReserve = 16;
-constexpr uint64_t kCreditReserve = 8;
-constexpr int kCompletionsPerLook = 64;
+constexpr uint32_t kCompletionsPerLook = 64;  // of each queue
 
 RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
 
@@ -42,149 +38,12 @@ void drain_fd(int fd) noexcept {
 }
 
 // ----------------------------------------------------------------------------------------------------------------
-// posting
-
-uint64_t room(const RdmaLink* link) noexcept { return link->e.send_depth - (link->posted - link->completed); }
-
-// Receives of the peer that no WRITE of ours has been posted for. What it says is peer input.
-uint64_t peer_receives(RdmaLink* link) noexcept {
-  mail_of(link->inbox).receives.deliver(link->peer_receives);
-  uint64_t left = link->peer_receives.load(std::memory_order_relaxed) + link->peer_depth - link->immediates;
-  if (left > link->peer_depth) {
-    break_link(link, kCorrupt, "the peer claims to have posted receives that make no sense");
-    return 0;
-  }
-  return left;
-}
-
-// The chain of one post.
-struct Chain {
-  ibv_send_wr wr[kWritesMost];
-  ibv_sge from[kWritesMost];
-  uint32_t n;
-};
-
-ibv_send_wr* add(RdmaLink* link, Chain* chain, uint64_t offset) noexcept {
-  ibv_send_wr* wr = &chain->wr[chain->n];
-  if (chain->n != 0) chain->wr[chain->n - 1].next = wr;
-  memset(static_cast<void*>(wr), 0, sizeof *wr);
-  wr->wr_id = link->posted + ++chain->n;
-  wr->opcode = IBV_WR_RDMA_WRITE;
-  wr->wr.rdma.remote_addr = link->peer_inbox + offset;
-  wr->wr.rdma.rkey = link->peer_rkey;
-  return wr;
-}
-
-// So many WRITEs a request is.
-uint64_t writes_of(const RdmaLink* link, const WorkRequest& r) noexcept {
-  return r.copy ? 1 : (uint64_t{r.bytes} + link->e.message_most - 1) / link->e.message_most;
-}
-
-// Ring bytes, in as many WRITEs as the device wants.
-void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept {
-  auto from = reinterpret_cast<uintptr_t>(r.local);
-  for (uint32_t done = 0; done < r.bytes;) {
-    uint32_t bytes = r.bytes - done < link->e.message_most ? r.bytes - done : link->e.message_most;
-    ibv_sge* sge = &chain->from[chain->n];
-    *sge = {from + done, bytes, link->e.outbox_mr->lkey};
-    ibv_send_wr* wr = add(link, chain, r.offset + done);
-    wr->sg_list = sge;
-    wr->num_sge = 1;
-    if (bytes <= link->e.inline_bytes) wr->send_flags = IBV_SEND_INLINE;
-    done += bytes;
-  }
-}
-
-// A word, sealed: inline, or from its place in the staging memory. That is the place of the request in the queue, so
-// there must be room for the request first. Wakes the peer if it sleeps.
-void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept {
-  Sealed* slot = &link->staging[(link->posted + chain->n) % kStagingSlots];
-  memcpy(&slot->value, word, sizeof slot->value);
-  slot->seal = seal_of(slot->value);
-  ibv_sge* sge = &chain->from[chain->n];
-  *sge = {reinterpret_cast<uintptr_t>(slot), sizeof *slot, link->staging_mr != nullptr ? link->staging_mr->lkey : 0};
-  ibv_send_wr* wr = add(link, chain, letter);
-  wr->sg_list = sge;
-  wr->num_sge = 1;
-  if (link->staging_mr == nullptr) wr->send_flags = IBV_SEND_INLINE;
-  if (link->peer_depth != 0) {
-    wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
-    ++link->immediates;
-  }
-}
-
-// One doorbell.
-Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
-  ibv_send_wr* last = &chain->wr[chain->n - 1];
-  if (++link->unsignalled_posts >= link->signal_every || signal) {
-    last->send_flags |= IBV_SEND_SIGNALED;
-    link->unsignalled_posts = 0;
-    link->signalled = last->wr_id;
-  }
-  ibv_send_wr* bad = nullptr;
-  int error = ibv_post_send(link->e.qp, chain->wr, &bad);
-  if (error != 0) {
-    break_link(link, kPeerDead, "the queue pair takes no more requests: the connection is broken");
-    return kPeerDead;
-  }
-  link->posted += chain->n;
-  ++link->doorbells;
-  return kOk;
-}
-
-Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
-  Chain chain;
-  chain.n = 0;
-  add_word(link, &chain, word, letter);
-  return ring_doorbell(link, &chain, false);
-}
-
-Owed owed_for(uint64_t offset) noexcept {
-  if (offset == offsetof(Inbox, op_credit)) return kOwesOpCredit;
-  return offset == offsetof(Inbox, credit) ? kOwesCredit : kOwesGetter;
-}
-
-// Writes what is owed, as far as there is room.
-void pay(RdmaLink* link) noexcept {
-  struct Debt {
-    Owed owed;
-    const void* word;
-    uint64_t letter;
-    uint64_t reserve;
-  };
-  const Debt debts[] = {
-      {kOwesReceives, &link->receives, kReceivesLetter, 0},
-      {kOwesCredit, &link->outbox->credit, letter_of(offsetof(Inbox, credit)), kCreditReserve},
-      {kOwesOpCredit, &link->outbox->op_credit, letter_of(offsetof(Inbox, op_credit)), kCreditReserve},
-      {kOwesGetter, &link->outbox->getter, letter_of(offsetof(Inbox, getter)), kCreditReserve},
-  };
-  for (const Debt& d : debts) {
-    if ((link->owed & d.owed) == 0 || room(link) == 0) continue;
-    if (link->peer_depth != 0 && peer_receives(link) <= d.reserve) continue;
-    if (link->state.load(std::memory_order_relaxed) != kOk || post_word(link, d.word, d.letter) != kOk) return;
-    link->owed &= ~uint32_t{d.owed};
-    if (d.owed == kOwesReceives) link->receives_told = link->receives;
-  }
-}
-
-// ----------------------------------------------------------------------------------------------------------------
 // completions
 
-// For all connections that share the device: the next look of each finds what this one has heard. A port that goes down
-// may come up again before the retries end: what ends the link is that they do.
+// A port that goes down may come up again before the retries end: what ends the link is that they do.
 void take_device_events(RdmaLink* link) noexcept {
-  Tenancy* tenancy = link->e.tenancy;
-  ibv_async_event event;
-  while (g_verbs.get_async_event(tenancy->watch, &event) == 0) {
-    ibv_event_type type = event.event_type;
-    PortEvents& port = tenancy->port(static_cast<uint32_t>(event.element.port_num));
-    if (type == IBV_EVENT_PORT_ERR) port.downs.fetch_add(1, std::memory_order_relaxed);
-    if (type == IBV_EVENT_PORT_ACTIVE) port.ups.fetch_add(1, std::memory_order_relaxed);
-    if (type == IBV_EVENT_GID_CHANGE) port.gid_changes.fetch_add(1, std::memory_order_relaxed);
-    if (type == IBV_EVENT_DEVICE_FATAL) tenancy->failed.store(true, std::memory_order_relaxed);
-    g_verbs.ack_async_event(&event);
-  }
-  if (tenancy->failed.load(std::memory_order_relaxed))
+  hear_events(link->e.tenancy);
+  if (link->e.tenancy->failed.load(std::memory_order_relaxed))
     break_link(link, kNoDevice, "the RDMA device failed for good or was removed (DEVICE_FATAL)");
 }
 
@@ -202,31 +61,35 @@ void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   break_link(link, m.code, m.why);
 }
 
-// Send completions; true: there were some.
-bool reap_sends(RdmaLink* link) noexcept {
-  if (link->posted == link->completed) return false;  // what fails completes although it was not signalled
-  ibv_wc wc[kCompletionsMost];
-  int n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
-  if (n > 0) link->completions += static_cast<uint64_t>(n);
-  for (int i = 0; i < n; ++i) {
-    if (wc[i].status != IBV_WC_SUCCESS) {
-      note_failure(link, wc[i]);
-    } else if (wc[i].wr_id > link->completed) {
-      link->completed = wc[i].wr_id;
+// Send completions, about `most`; true: there were some.
+bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
+  uint32_t all = 0;
+  for (int n = link->poll_most; n == link->poll_most && all < most;) {
+    if (link->posted == link->completed) break;  // what fails completes although it was not signalled
+    ibv_wc wc[kCompletionsMost];
+    n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
+    if (n > 0) all += static_cast<uint32_t>(n);
+    for (int i = 0; i < n; ++i) {
+      if (wc[i].status != IBV_WC_SUCCESS) {
+        note_failure(link, wc[i]);
+      } else if (wc[i].wr_id > link->completed) {
+        link->completed = wc[i].wr_id;
+      }
     }
   }
+  link->completions += all;
   if (link->posted == link->completed) link->wants_completions = false;
-  return n > 0;
+  return all != 0;
 }
 
-// Each WRITE with immediate took a receive: posts another one for it.
-bool reap_receives(RdmaLink* link) noexcept {
+// Each WRITE with immediate took a receive: posts another one for it. About `most` of them.
+bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   bool some = false;
-  for (int all = 0; link->e.receive_depth != 0 && all < kCompletionsPerLook;) {
+  for (uint32_t all = 0; link->e.receive_depth != 0 && all < most;) {
     ibv_wc wc[kCompletionsMost];
     int n = ibv_poll_cq(link->e.receive_cq, link->poll_most, wc);
     if (n <= 0) break;
-    all += n;
+    all += static_cast<uint32_t>(n);
     for (int i = 0; i < n; ++i) {
       some = true;
       if (wc[i].status != IBV_WC_SUCCESS) {
@@ -253,9 +116,16 @@ void take_mail(RdmaLink* link) noexcept {
   const Mail& mail = mail_of(link->inbox);
   Inbox* inbox = link->e.inbox;
   mail.getter.deliver(inbox->getter);
-  mail.credit.deliver(inbox->credit);
-  uint64_t tail = 0, op_tail = 0;
-  bool new_tail = mail.tail.news(inbox->line.tail, &tail);
+  uint64_t credit = 0, tail = 0, op_tail = 0;
+  if (mail.credit.news(inbox->credit, &credit)) take_credit(link, credit);
+  // Of a note and a letter the letter is the later one: after a note that has not been taken there are only letters.
+  bool new_tail = mail.tail.value.load(std::memory_order_relaxed) != link->letter_taken && mail.tail.whole(&tail);
+  take_note(link);
+  if (new_tail) {
+    link->tail_come = link->letter_taken = tail;
+    uint64_t taken;
+    if (mail.taken.whole(&taken)) link->peer_took = taken;
+  }
   // Whoever sees the tail must see the operations that were posted before it (O3). Their letter came first: it is read
   // second and delivered first, and if a later one is half written over it, the tail waits for that one.
   if (link->op_ring_bytes != 0) {
@@ -264,16 +134,26 @@ void take_mail(RdmaLink* link) noexcept {
     if (op_tail != inbox->op_line.tail.load(std::memory_order_relaxed))
       inbox->op_line.tail.store(op_tail, std::memory_order_release);  // pairs with the acquire in Ops::idle
   }
-  if (new_tail) inbox->line.tail.store(tail, std::memory_order_release);  // pairs with RxRing::look
+  if (link->tail_come != inbox->line.tail.load(std::memory_order_relaxed))
+    inbox->line.tail.store(link->tail_come, std::memory_order_release);  // pairs with RxRing::look
 }
 
-void look(RdmaLink* link, Side self) noexcept {
+void look(RdmaLink* link, Side self, uint32_t most = kCompletionsPerLook) noexcept {
   bool wanted = link->wants_completions;
-  bool sends = reap_sends(link);
-  bool receives = reap_receives(link);
+  bool sends = reap_sends(link, most);
+  bool receives = reap_receives(link, most);
   take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
   if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
+}
+
+// For want of room. Whoever asked may sleep next, without another look: then the next completion must make an event.
+void ask_for_completions(RdmaLink* link) noexcept {
+  link->wants_completions = true;
+  if (link->e.receive_depth == 0 || link->sends_armed) return;
+  ibv_req_notify_cq(link->e.send_cq, 0);
+  link->sends_armed = true;
+  look(link, kNoSide);  // what came before that makes none
 }
 
 // What the connection manager and the device say.
@@ -304,24 +184,37 @@ void take_events(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // the seam
 
+// In the queue, and among the peer's receives: for a word, or for a put of so many WRITEs.
+bool has_room(RdmaLink* link, bool word, uint64_t writes) noexcept {
+  uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
+  if (word) return room(link) != 0 && receives > kCreditReserve;
+  return room(link) >= writes + kSendReserve && receives > kPutReserve;
+}
+
 Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
-  // What is reaped here may be what the other side sleeps for.
-  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
-  uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
-  if (word && (room(link) == 0 || receives <= kCreditReserve)) {
-    link->owed |= owed_for(requests[0].offset);
-    return state_of(link);
-  }
+  if (word && hold(link, requests[0])) return kOk;
   uint64_t writes = 0;
   for (uint32_t i = 0; i < n; ++i) writes += writes_of(link, requests[i]);
   if (writes > kWritesMost) return fail_plain(kSize, "one put is too many WRITEs for this device");
-  if (!word && (room(link) < writes + kSendReserve || receives <= kPutReserve)) {
-    link->wants_completions = true;
-    return kWouldBlock;
+  // What is reaped here may be what the other side sleeps for.
+  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
+  bool note = is_note(link, requests, n), held = link->holds && writes < kWritesMost;
+  uint64_t needed = note ? 1 : held ? writes + 1 : writes;
+  if (!has_room(link, word, needed)) {
+    ask_for_completions(link);
+    if (!has_room(link, word, needed)) {
+      if (!word) return kWouldBlock;
+      link->owed |= owed_for(requests[0].offset);
+      return state_of(link);
+    }
+  }
+  if (note) {
+    post_note(link, requests);
+    return state_of(link);
   }
   Chain chain;
   chain.n = 0;
@@ -332,6 +225,10 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
     } else {
       add_span(link, &chain, r);
     }
+  }
+  if (!word) {
+    if (held) add_held_credit(link, &chain);
+    if (requests[n - 1].offset == kTail) memcpy(&link->tail_posted, requests[n - 1].local, sizeof link->tail_posted);
   }
   ring_doorbell(link, &chain, false);
   return state_of(link);
@@ -384,13 +281,27 @@ void put_off_timer(RdmaLink* link, int64_t now) noexcept {
   if (timerfd_settime(link->timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) link->timer_due_ns = due;
 }
 
+// Before a side sleeps, and a thousand times a second while one spins: nothing has gone that a credit could go with.
+void release_credit(RdmaLink* link) noexcept {
+  if (!link->holds) return;
+  link->holds = false;
+  link->credit_posted = link->credit_said;
+  link->owed |= kOwesCredit;
+  pay(link);
+}
+
 Code rdma_alive(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
+  release_credit(link);
   if (link->e.receive_depth != 0) {
     if (side != kNoSide) drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);
-    look(link, side);  // the event that was dropped may have been what wakes the other side
+    link->sends_armed = link->wants_completions;
+    // The event that was dropped may have been what wakes the other side. All that the queues held by then is taken:
+    // what is left makes no event.
+    look(link, side, link->e.send_depth + link->e.receive_depth);
+    if (link->owed != 0 && room(link) == 0) ask_for_completions(link);
   }
   take_events(link);
   int64_t now = now_ns();
@@ -416,7 +327,8 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
 }
 
 constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint,
-                                no_share,     no_unshare,  no_reach,           no_unreach};
+                                no_share,     no_unshare,  no_reach,           no_unreach,
+                                &kRdmaRaw};
 
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),

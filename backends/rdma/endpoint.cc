@@ -18,20 +18,6 @@ bool nonblocking(int fd) noexcept {
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-// MEMLOCK is what stops most people: it is told apart.
-Code registration_failed(const char* what, uint64_t bytes, int error) noexcept {
-  rlimit limit;
-  if (error == ENOMEM && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-    return fail(kNoMemory,
-                "registering %llu bytes for %s: this process may lock %llu bytes in all; raise it (ulimit -l "
-                "unlimited, or memlock in /etc/security/limits.conf)",
-                static_cast<unsigned long long>(bytes), what, static_cast<unsigned long long>(limit.rlim_cur));
-  }
-  char tried[64] = "registering memory for ";
-  strncat(tried, what, sizeof tried - strlen(tried) - 1);
-  return fail_errno(kSystem, tried, error);
-}
-
 Code post_hello_receives(Parley* parley, Endpoint* e) noexcept {
   memset(static_cast<void*>(parley), 0, sizeof *parley);
   e->parley_mr = g_verbs.reg_mr(e->pd, parley, sizeof *parley, IBV_ACCESS_LOCAL_WRITE);
@@ -62,6 +48,20 @@ void deregister(ibv_mr** mr) noexcept {
 }
 
 }  // namespace
+
+// MEMLOCK is what stops most people: it is told apart.
+Code registration_failed(const char* what, uint64_t bytes, int error) noexcept {
+  rlimit limit;
+  if (error == ENOMEM && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    return fail(kNoMemory,
+                "registering %llu bytes for %s: this process may lock %llu bytes in all; raise it (ulimit -l "
+                "unlimited, or memlock in /etc/security/limits.conf)",
+                static_cast<unsigned long long>(bytes), what, static_cast<unsigned long long>(limit.rlim_cur));
+  }
+  char tried[64] = "registering memory for ";
+  strncat(tried, what, sizeof tried - strlen(tried) - 1);
+  return fail_errno(kSystem, tried, error);
+}
 
 Code make_event_channel(rdma_event_channel** channel) noexcept {
   *channel = g_verbs.create_event_channel();

@@ -95,6 +95,9 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept;
 
 rdma_conn_param connection_params(const Knobs& knobs, const Endpoint& e, const Card& card) noexcept;
 
+// Why reg_mr failed; MEMLOCK is told apart.
+Code registration_failed(const char* what, uint64_t bytes, int error) noexcept;
+
 // One receive without memory, for a WRITE with immediate.
 bool post_receive(ibv_qp* qp) noexcept;
 Code send_hello(Endpoint* e, Parley* parley, const Hello& hello) noexcept;

@@ -17,7 +17,6 @@
 namespace rc {
 namespace {
 
-constexpr uint32_t kNumberMost = 0xffffff;  // of queue pairs and packets: 24 bits
 constexpr uint64_t kKnock = 1;
 constexpr uint8_t kHopLimit = 64;
 constexpr uint8_t kRnrTimer = 12;  // 0.64 ms
@@ -52,24 +51,11 @@ Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) no
 }
 
 Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
-  const Knobs& knobs = point->knobs;
-  Endpoint* e = &point->e;
-  Code code = join_tenancy(context, place.verbs, true, &e->tenancy);
-  if (code != kOk) return code;
-  e->verbs = e->tenancy->verbs;
-  e->port_num = place.port_num;
-  point->gid_index = place.gid_index;
-  point->psn = knobs.psn;
-  if (knobs.psn == kNotGiven && getrandom(&point->psn, sizeof point->psn, 0) != sizeof point->psn)
-    return fail_errno(kSystem, "getrandom for a first packet number", errno);
-  point->psn &= kNumberMost;
   Agreed most = {};
   most.ring_bytes = point->params.ring_bytes_max;
   most.op_ring_bytes = point->params.op_ring_bytes;
-  code = check_device(point->uri, knobs, e);
-  if (code == kOk) code = make_qp(context, point->uri, knobs, e);
-  if (code == kOk) code = begin(knobs, e);
-  return code == kOk ? make_rings(context, most, e) : code;
+  Code code = make_at_place(context, point, place);
+  return code == kOk ? make_rings(context, most, &point->e) : code;
 }
 
 // Everything in a blob is peer input, also under a seal that fits.
@@ -101,34 +87,6 @@ Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, Endpoint
   return code == kOk ? check_inbox(blob->hello, agreed->both_rings()) : code;
 }
 
-Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept {
-  const Knobs& knobs = point->knobs;
-  ibv_qp_attr attr = {};
-  attr.dest_qp_num = peer.qp_num;
-  attr.rq_psn = peer.psn;
-  attr.min_rnr_timer = kRnrTimer;
-  attr.max_dest_rd_atomic = static_cast<uint8_t>(e->dest_rd_atomic);
-  attr.ah_attr.is_global = 1;
-  memcpy(attr.ah_attr.grh.dgid.raw, peer.gid, sizeof peer.gid);
-  attr.ah_attr.grh.sgid_index = static_cast<uint8_t>(point->gid_index);
-  attr.ah_attr.grh.hop_limit = kHopLimit;
-  attr.ah_attr.dlid = static_cast<uint16_t>(peer.lid);
-  attr.ah_attr.port_num = e->port_num;
-  Knobs chosen = knobs;
-  chosen.gid = kNotGiven;  // it is the one of the place
-  Code code = enter_receiving(chosen, attr,
-                              IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-                                  IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
-                              e);
-  attr = {};
-  attr.sq_psn = point->psn;
-  attr.max_rd_atomic = static_cast<uint8_t>(e->rd_atomic);
-  if (code != kOk) return code;
-  return enter_sending(
-      knobs, attr,
-      IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC, e);
-}
-
 // The knock lies in the outbox, where the peer has its mail: nothing else is there.
 Code post_knock(const EndpointBlob& peer, Endpoint* e) noexcept {
   auto* from = reinterpret_cast<Sealed*>(reinterpret_cast<uint8_t*>(e->outbox) + kKnockLetter);
@@ -145,13 +103,14 @@ Code post_knock(const EndpointBlob& peer, Endpoint* e) noexcept {
   return error == 0 ? kOk : fail_errno(kSystem, "sending the first word", error);
 }
 
-// kWouldBlock: not yet. kPeerDead: the tries are used up.
+// kWouldBlock: not yet. kHandshake: the tries are used up, worth another attempt.
 Code knock_delivered(Endpoint* e) noexcept {
   ibv_wc wc;
   int n = ibv_poll_cq(e->send_cq, 1, &wc);
   if (n == 0) return kWouldBlock;
   if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
   if (wc.status == IBV_WC_SUCCESS) return kOk;
+  if (wc.status == IBV_WC_RETRY_EXC_ERR || wc.status == IBV_WC_WR_FLUSH_ERR) return kHandshake;
   Meaning m = meaning_of(wc.status);
   return fail_plain(m.code, m.why);
 }
@@ -200,7 +159,7 @@ Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline
     if (!knocks && knock_heard(e)) return kOk;
     Code found = knocks ? knock_delivered(e) : kWouldBlock;
     if (found == kOk) return kOk;
-    if (found == kPeerDead) {
+    if (found == kHandshake) {
       code = begin_again(point, peer, e);
       if (code == kOk) code = post_knock(peer, e);
     } else if (found != kWouldBlock) {
@@ -213,6 +172,59 @@ Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline
 
 }  // namespace
 
+Code find_own_place(RdmaPoint* point, Place* place) noexcept {
+  sockaddr_storage address;
+  Code code = open_verbs();
+  if (code == kOk) code = check_device_name(point->uri, point->knobs);
+  if (code == kOk) code = resolve(point->uri, point->knobs, true, &address);
+  return code == kOk ? find_place(point->uri, point->knobs, address, place) : code;
+}
+
+Code make_at_place(Context& context, RdmaPoint* point, const Place& place) noexcept {
+  const Knobs& knobs = point->knobs;
+  Endpoint* e = &point->e;
+  Code code = join_tenancy(context, place.verbs, true, &e->tenancy);
+  if (code != kOk) return code;
+  e->verbs = e->tenancy->verbs;
+  e->port_num = place.port_num;
+  point->gid_index = place.gid_index;
+  point->psn = knobs.psn;
+  if (knobs.psn == kNotGiven && getrandom(&point->psn, sizeof point->psn, 0) != sizeof point->psn)
+    return fail_errno(kSystem, "getrandom for a first packet number", errno);
+  point->psn &= kNumberMost;
+  code = check_device(point->uri, knobs, e);
+  if (code == kOk) code = make_qp(context, point->uri, knobs, e);
+  return code == kOk ? begin(knobs, e) : code;
+}
+
+Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept {
+  const Knobs& knobs = point->knobs;
+  ibv_qp_attr attr = {};
+  attr.dest_qp_num = peer.qp_num;
+  attr.rq_psn = peer.psn;
+  attr.min_rnr_timer = kRnrTimer;
+  attr.max_dest_rd_atomic = static_cast<uint8_t>(e->dest_rd_atomic);
+  memcpy(attr.ah_attr.grh.dgid.raw, peer.gid, sizeof peer.gid);
+  attr.ah_attr.is_global = is_empty(attr.ah_attr.grh.dgid) ? 0 : 1;
+  attr.ah_attr.grh.sgid_index = static_cast<uint8_t>(point->gid_index);
+  attr.ah_attr.grh.hop_limit = kHopLimit;
+  attr.ah_attr.dlid = static_cast<uint16_t>(peer.lid);
+  attr.ah_attr.port_num = e->port_num;
+  Knobs chosen = knobs;
+  chosen.gid = kNotGiven;  // it is the one of the place
+  Code code = enter_receiving(chosen, attr,
+                              IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+                                  IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
+                              e);
+  attr = {};
+  attr.sq_psn = point->psn;
+  attr.max_rd_atomic = static_cast<uint8_t>(e->rd_atomic);
+  if (code != kOk) return code;
+  return enter_sending(
+      knobs, attr,
+      IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC, e);
+}
+
 Code rdma_open_endpoint(Context& context, ListenPoint* p, void* blob, size_t* bytes) noexcept {
   RdmaPoint* point = rdma(p);
   point->is_endpoint = true;
@@ -222,13 +234,9 @@ Code rdma_open_endpoint(Context& context, ListenPoint* p, void* blob, size_t* by
     *bytes = sizeof(EndpointBlob);
     return fail(kSize, "an endpoint is described in %zu bytes, there is room for %zu", sizeof(EndpointBlob), room);
   }
-  sockaddr_storage address;
   Place place = {};
   Code code = read_knobs(p->uri, &point->knobs);
-  if (code == kOk) code = open_verbs();
-  if (code == kOk) code = check_device_name(p->uri, point->knobs);
-  if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);
-  if (code == kOk) code = find_place(p->uri, point->knobs, address, &place);
+  if (code == kOk) code = find_own_place(point, &place);
   if (code != kOk) return code;
   code = make(context, point, place);
   EndpointBlob mine = {};

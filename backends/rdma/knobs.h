@@ -46,7 +46,7 @@ struct Knobs {
   uint32_t min_rnr_timer;   // min_rnr_timer=N: how long a peer that finds no receive has to wait, by the IB table
   uint32_t rd_atomic;       // rd_atomic=N: READs and atomics under way from here
   uint32_t dest_rd_atomic;  // dest_rd_atomic=N: and from the peer
-  uint32_t psn;             // psn=N: first packet number; rdma_cm chooses its own, so only for rc_endpoint_open
+  uint32_t psn;             // psn=N: first packet number; rdma_cm chooses its own, so only for endpoints
   uint32_t timeout_ms;      // timeout_ms=N: after so long without an answer of the peer's NIC the peer counts as dead
   uint32_t retry_count;     // retry_count=N: how often a packet is sent again within that time
   uint32_t ack_timeout;     // ack_timeout=N: 4.096 us * 2^N between them; default: what timeout_ms and retry_count give

@@ -85,6 +85,7 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   link->quiet_most_ns = int64_t{knobs.timeout_ms} * 1000000 / kProbesPerTimeout;
   link->look_every_ns = link->quiet_most_ns / 2;  // sooner than the timer: a sleeper does not take it for a ring
   link->timer_fd = -1;
+  hear_events(link->e.tenancy);  // what happened while nobody looked is not this link's
   const PortEvents& port = link->e.tenancy->port(link->e.port_num);
   link->port_downs = port.downs.load(std::memory_order_relaxed);
   link->port_ups = port.ups.load(std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/mail.h"
+#include "backends/rdma/raw.h"
 #include "core/atomics.h"
 #include "core/backend.h"
 #include "core/doorbell.h"
@@ -36,6 +37,14 @@ struct RdmaLink : Link {
   uint32_t signal_every;  // one post in so many asks for a completion
   int poll_most;          // completions taken at once
   uint32_t owed;
+  // The stream's tail and the credit as this end posted them last. A credit that is held goes with the next put.
+  uint64_t tail_posted;
+  uint64_t credit_said;
+  uint64_t credit_posted;
+  bool holds;
+  // The peer's tail as it came last, and its letter and note that were taken last.
+  uint64_t tail_come, letter_taken, note_taken;
+  uint64_t peer_took;       // of this end's tails, the last one that the peer says it has taken
   uint64_t posted_at_look;  // and since when nothing was posted
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
@@ -47,6 +56,7 @@ struct RdmaLink : Link {
   uint64_t completions;                        // of sends
   uint32_t port_downs, port_ups, gid_changes;  // of the port, before the channel began
   bool wants_completions;                      // a side may sleep for room in the queue, or for delivery
+  bool sends_armed;  // event mode: the next of them makes an event, or one has and nobody has taken it
   // Event mode of the peer: each WRITE with immediate takes one of its receives.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
   uint64_t immediates;                  // posted
@@ -100,6 +110,7 @@ struct RdmaPoint : ListenPoint {
   Endpoint e;
   uint32_t gid_index;
   uint32_t psn;
+  Raw raw;  // of a raw endpoint
 };
 
 Code rdma_backend_listen(Context& context, ListenPoint* point) noexcept;
@@ -113,6 +124,16 @@ Code rdma_open_endpoint(Context& context, ListenPoint* point, void* blob, size_t
 Code rdma_connect_endpoint(Context& context, ListenPoint* point, const void* blob, size_t bytes, Deadline deadline,
                            Link* link) noexcept;
 void rdma_backend_close(Context& context, Link* link) noexcept;
+
+// --- exchange.cc, for raw.cc too ---
+inline constexpr uint32_t kNumberMost = 0xffffff;  // of queue pairs and packets: 24 bits
+struct Place;
+// Where the point's URI leads to.
+Code find_own_place(RdmaPoint* point, Place* place) noexcept;
+// A queue pair there, in its first state. The place's device is the endpoint's from now on, also if this fails.
+Code make_at_place(Context& context, RdmaPoint* point, const Place& place) noexcept;
+// Ready to receive and to send. Of the blob only the number, the packet number, LID and GID.
+Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept;
 
 // Numeric or by name; passive: for listening.
 Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;

@@ -10,6 +10,7 @@
 
 #include <atomic>
 
+#include "backends/rdma/note.h"
 #include "core/wire.h"
 
 namespace rc {
@@ -19,14 +20,7 @@ struct Sealed {
   uint64_t seal;
 };
 
-// A mixture of two sealed words has a seal that fits with a chance of 2^-64 (the finalizer of splitmix64).
-inline uint64_t seal_of(uint64_t value) noexcept {
-  uint64_t x = value + 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
-
+// A mixture of two sealed words has a seal that fits with a chance of 2^-64.
 struct Letter {
   std::atomic<uint64_t> value;
   std::atomic<uint64_t> seal;
@@ -49,23 +43,27 @@ struct Letter {
 // Behind what core uses of an inbox, written by the peer's NIC.
 struct Mail {
   Letter tail;
+  Letter taken;  // of this end's own stream, the tail that the peer has taken; beside `tail`, in one WRITE with it
   Letter credit;
   Letter getter;
   Letter receives;  // how many the peer has posted since the channel began
   Letter op_tail;
   Letter op_credit;
   Letter knock;  // between two endpoints without rdma_cm: whoever hears it may send
+  Note note;
 };
 
 inline constexpr size_t kMailOffset = kBackendOffset;
+inline constexpr uint64_t kNoteOffset = kMailOffset + offsetof(Mail, note);
 static_assert(sizeof(Inbox) <= kMailOffset && kMailOffset + sizeof(Mail) <= kRingOffset);
 static_assert(sizeof(Letter) == sizeof(Sealed));
 
 // Before the peer knows where it is: no letter is half there.
 inline void clear_mail(Inbox* inbox) noexcept {
   const Sealed none = {0, seal_of(0)};
-  for (size_t at = 0; at < sizeof(Mail); at += sizeof none)
+  for (size_t at = 0; at < offsetof(Mail, note); at += sizeof none)
     memcpy(reinterpret_cast<uint8_t*>(inbox) + kMailOffset + at, &none, sizeof none);
+  memset(reinterpret_cast<uint8_t*>(inbox) + kNoteOffset, 0, sizeof(Note));
 }
 
 inline const Mail& mail_of(const Inbox* inbox) noexcept {
@@ -74,6 +72,7 @@ inline const Mail& mail_of(const Inbox* inbox) noexcept {
 
 inline constexpr uint64_t kReceivesLetter = kMailOffset + offsetof(Mail, receives);
 inline constexpr uint64_t kKnockLetter = kMailOffset + offsetof(Mail, knock);
+inline constexpr size_t kTail = offsetof(Inbox, line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 inline constexpr size_t kOpTail = offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 
 // Where a word of core's goes.

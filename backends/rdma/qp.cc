@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "backends/rdma/endpoint.h"
+#include "backends/rdma/note.h"
 #include "core/op_wire.h"
 
 namespace rc {
 namespace {
 
-constexpr uint32_t kInlineBytes = 64;
+constexpr uint32_t kInlineBytes = sizeof(SealedNote);
 
 bool nonblocking(int fd) noexcept {
   int flags = fcntl(fd, F_GETFL);

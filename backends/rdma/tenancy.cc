@@ -26,9 +26,10 @@ bool nonblocking(int fd) noexcept {
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-// One that was opened here serves all of its device that are.
+// One that was opened here serves all of its device that are. One whose device has failed serves nobody more: the
+// device may have come back.
 bool serves(const Tenancy& t, const ibv_context* verbs, bool opened) noexcept {
-  if (t.users == 0) return false;
+  if (t.users == 0 || t.failed.load(std::memory_order_relaxed)) return false;
   if (!opened) return t.verbs == verbs;
   return t.verbs == t.watch &&
          strcmp(g_verbs.get_device_name(t.verbs->device), g_verbs.get_device_name(verbs->device)) == 0;
@@ -71,6 +72,19 @@ Code share_domain(Context& context, Tenancy* tenancy, ibv_pd** pd) noexcept {
   if (tenancy->pd == nullptr) tenancy->pd = g_verbs.alloc_pd(tenancy->verbs);
   *pd = tenancy->pd;
   return *pd != nullptr ? kOk : fail_errno(kSystem, "allocating a protection domain", errno);
+}
+
+void hear_events(Tenancy* tenancy) noexcept {
+  ibv_async_event event;
+  while (g_verbs.get_async_event(tenancy->watch, &event) == 0) {
+    ibv_event_type type = event.event_type;
+    PortEvents& port = tenancy->port(static_cast<uint32_t>(event.element.port_num));
+    if (type == IBV_EVENT_PORT_ERR) port.downs.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_PORT_ACTIVE) port.ups.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_GID_CHANGE) port.gid_changes.fetch_add(1, std::memory_order_relaxed);
+    if (type == IBV_EVENT_DEVICE_FATAL) tenancy->failed.store(true, std::memory_order_relaxed);
+    g_verbs.ack_async_event(&event);
+  }
 }
 
 void leave_tenancy(Context& context, Tenancy* tenancy) noexcept {

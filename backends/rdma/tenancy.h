@@ -40,6 +40,8 @@ struct Tenancies {
 Code join_tenancy(Context& context, ibv_context* verbs, bool opened, Tenancy** tenancy) noexcept;
 // The domain that they share, made for the first one.
 Code share_domain(Context& context, Tenancy* tenancy, ibv_pd** pd) noexcept;
+// What the device has said since somebody heard it, for all of them: the next look of each finds it.
+void hear_events(Tenancy* tenancy) noexcept;
 // The last one closes what they shared: whatever it made there is gone by now.
 void leave_tenancy(Context& context, Tenancy* tenancy) noexcept;
 

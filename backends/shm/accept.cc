@@ -18,11 +18,11 @@ namespace {
 ShmPoint* shm(ListenPoint* p) noexcept { return static_cast<ShmPoint*>(p); }
 
 void forget(ShmHalfOpen* h) noexcept {
-  int* fds[] = {&h->put_fd, &h->segment_fd, &h->fd};
-  for (int* fd : fds) {
-    if (*fd >= 0) close(*fd);
-    *fd = -1;
-  }
+  bool bells = is_unix_socket(h->put_fd, SOCK_SEQPACKET);
+  if (h->put_fd >= 0) (bells ? close_socket : drop_received)(h->put_fd);
+  if (h->segment_fd >= 0) close(h->segment_fd);
+  if (h->fd >= 0) close_socket(h->fd);
+  h->put_fd = h->segment_fd = h->fd = -1;
   if (h->outbox != nullptr) unmap_segment(h->outbox, h->agreed.both_rings());
   h->outbox = nullptr;
 }
@@ -102,7 +102,7 @@ Code finish(ShmPoint* point, ShmHalfOpen* h, Link* link) noexcept {
   if (code == kOk) code = check_hello(accept, bytes, Hello::kAccept);
   if (code == kOk && segment < 0) code = fail_plain(kNotRingchan, "the client sent no memory file");
   if (code == kOk) code = map_segment(segment, h->agreed.both_rings(), &link->inbox);
-  if (segment >= 0) close(segment);
+  if (segment >= 0) drop_received(segment);
   if (code != kOk) return code;
   RC_STEP("accept: mapped");
   int pair[2] = {-1, -1};
@@ -123,6 +123,7 @@ Code finish(ShmPoint* point, ShmHalfOpen* h, Link* link) noexcept {
   link->full_fence = h->ask.heavy_fence == 0;
   link->fd[kGetSide] = h->fd;
   link->fd[kPutSide] = h->put_fd;
+  for (int fd : link->fd) refuse_descriptors(fd);
   static_cast<ShmLink*>(link)->hand_fd = pair[0];
   memcpy(link->identity, h->ask.identity, sizeof link->identity);
   read_credentials(h->fd, link);

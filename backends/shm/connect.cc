@@ -96,7 +96,7 @@ Code accept_offer(const ChannelParams& params, ShmPursuit* a) noexcept {
   }
   if (code == kOk) code = make_segment(agreed->both_rings(), &ours, &agreed->outbox);
   if (code == kOk) code = send_hello(a->fd, make_hello(Hello::kAccept, params, ring_bytes), ours);
-  if (theirs >= 0) close(theirs);
+  if (theirs >= 0) drop_received(theirs);
   if (ours >= 0) close(ours);
   if (code != kOk) return code;
   a->accepted = true;
@@ -119,7 +119,7 @@ Code receive_go(ShmPursuit* a) noexcept {
   if (code == kOk) {
     a->hand_fd = fd;
   } else if (fd >= 0) {
-    close(fd);
+    drop_received(fd);
   }
   return code;
 }
@@ -148,6 +148,7 @@ void make_link(ShmPursuit* a, Link* link) noexcept {
   link->direct = true;
   link->fd[kGetSide] = a->fd;
   link->fd[kPutSide] = a->put_fd;
+  for (int fd : link->fd) refuse_descriptors(fd);
   static_cast<ShmLink*>(link)->hand_fd = a->hand_fd;
   read_credentials(a->fd, link);
   watch_process(a->fd, link);
@@ -169,9 +170,10 @@ Code shake_hands(Context& context, const ChannelParams& params, Deadline deadlin
 
 void shm_abandon(Pursuit* pursuit) noexcept {
   auto* a = static_cast<ShmPursuit*>(pursuit);
-  if (a->fd >= 0) close(a->fd);
-  if (a->put_fd >= 0) close(a->put_fd);
-  if (a->hand_fd >= 0) close(a->hand_fd);
+  const int sockets[] = {a->fd, a->put_fd, a->hand_fd};
+  for (int fd : sockets) {
+    if (fd >= 0) close_socket(fd);
+  }
   a->fd = a->put_fd = a->hand_fd = -1;
   if (a->agreed.inbox != nullptr) unmap_segment(a->agreed.inbox, a->agreed.both_rings());
   if (a->agreed.outbox != nullptr) unmap_segment(a->agreed.outbox, a->agreed.both_rings());
@@ -228,9 +230,9 @@ Code shm_connect(Context& context, const Uri& uri, const ChannelParams& params, 
 }
 
 void shm_close(Context&, Link* link) noexcept {
-  for (int& fd : link->fd) close(fd);
+  for (int fd : link->fd) close_socket(fd);
   int hand_fd = static_cast<ShmLink*>(link)->hand_fd;
-  if (hand_fd >= 0) close(hand_fd);
+  if (hand_fd >= 0) close_socket(hand_fd);
   if (link->common_fd >= 0) close(link->common_fd);
   unmap_segment(link->inbox, link->both_rings());
   unmap_segment(link->outbox, link->both_rings());

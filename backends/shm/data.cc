@@ -24,18 +24,17 @@ bool shm_delivered(Link*) noexcept { return true; }
 
 // Eats doorbells, a bounded number of them: a peer that floods us only keeps us from sleeping.
 Code shm_alive(Link* link, Side side) noexcept {
-  char bell[8];
-  for (int i = 0; i < kBellsPerLook; ++i) {
-    ssize_t n = recv(link->fd[side], bell, sizeof bell, MSG_DONTWAIT);
-    if (n > 0 || (n < 0 && errno == EINTR)) continue;
-    // Whatever else the kernel may say (no memory): it says nothing of the peer.
-    if (n == 0 || errno == ECONNRESET || errno == EPIPE || errno == ENOTCONN) return kPeerDead;
-    break;
+  Bell bell = Bell::kRung;
+  for (int i = 0; i < kBellsPerLook && bell == Bell::kRung; ++i) bell = take_bell(link->fd[side]);
+  if (bell == Bell::kGone) return kPeerDead;
+  if (bell == Bell::kWithDescriptor) {
+    link->why.set("a doorbell of the peer brought a descriptor");
+    return kCorrupt;
   }
   return process_gone(link->common_fd) ? kPeerDead : kOk;
 }
 
-// A full socket means that bells wait there already. Descriptors a peer sends along are dropped by recv.
+// A full socket means that bells wait there already.
 void shm_ring(Link* link, Side side) noexcept {
   for (int i = 0; i < kRingTries; ++i) {
     ssize_t n = send(link->fd[side], "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);

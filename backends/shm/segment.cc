@@ -68,6 +68,9 @@ uint64_t room_bytes() noexcept {
   uint64_t limit = read_number("/sys/fs/cgroup/memory.max", "");
   uint64_t used = read_number("/sys/fs/cgroup/memory.current", "");
   if (limit == UINT64_MAX || used == UINT64_MAX) return room;
+  // What is there of files, and not in use, the kernel gives up before it refuses.
+  uint64_t files = read_number("/sys/fs/cgroup/memory.stat", "\ninactive_file ");
+  if (files != UINT64_MAX) used -= files < used ? files : used;
   uint64_t left = limit > used ? limit - used : 0;
   return left < room ? left : room;
 }

@@ -17,23 +17,34 @@ constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 // A peer whose grants come and go without being taken leaves that many descriptors behind at most.
 constexpr int kHandedMost = 4096;
 
+// An exchange of pages splits mappings and is refused where a process has as many as it may (vm.max_map_count). So each
+// grant keeps as many as its end needs, of one page each, behind the addresses that the bytes will move to.
+constexpr size_t kMappingsKept = 8, kKeptBytes = kMappingsKept * kPageBytes;
+
 size_t whole_pages(uint64_t bytes) noexcept { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
 // Who may write the file may punch holes into it. The page is then made anew by whoever touches it next, and where
-// memory is counted strictly the kernel may refuse it, which is a deadly signal.
-bool pages_may_be_refused() noexcept { return read_number("/proc/sys/vm/overcommit_memory", "") == 2; }
+// memory is counted strictly (2) the kernel may refuse it, which is a deadly signal. Who cannot tell expects that.
+Code pages_are_not_refused() noexcept {
+  errno = 0;
+  uint64_t mode = read_number("/proc/sys/vm/overcommit_memory", "");
+  if (mode == 0 || mode == 1) return kOk;
+  if (errno == EMFILE || errno == ENFILE) return fail_errno(kNoDescriptors, "looking up vm.overcommit_memory", errno);
+  return fail_plain(kUnsupported,
+                    "with vm.overcommit_memory = 2, or no /proc to look it up, a peer that may write could make this "
+                    "process fault: grant without RC_MR_DIRECT, or RC_MR_READ alone");
+}
+
+int seals_for(uint32_t rights) noexcept {
+  return (rights & kWrite) != 0 ? kSizeSeals : kSizeSeals | F_SEAL_FUTURE_WRITE;
+}
 
 Code check_rights(uint32_t rights) noexcept {
   bool all = (rights & kAllRights) == kAllRights;
-  if (!all && (rights & kAllRights) != kRead)
+  if (!pages_allow(rights & kAllRights))
     return fail_plain(kRights,
                       "a direct grant over shm is RC_MR_READ, or all three rights: pages have no others to refuse");
-  if (all && pages_may_be_refused())
-    return fail_plain(
-        kUnsupported,
-        "with vm.overcommit_memory = 2 a peer that may write could make this process fault: grant without "
-        "RC_MR_DIRECT, or RC_MR_READ alone");
-  return kOk;
+  return all ? pages_are_not_refused() : kOk;
 }
 
 Code hand_over(const ShmLink* link, uint64_t key_id, int file) noexcept {
@@ -48,6 +59,26 @@ Code hand_over(const ShmLink* link, uint64_t key_id, int file) noexcept {
   return fail_errno(kSystem, "sending the descriptor of a direct grant", errno);
 }
 
+Code no_mapping(const char* what, int error) noexcept {
+  if (error != ENOMEM) return fail_errno(kNoMemory, what, error);
+  return fail(kNoMemory, "%s: no addresses, or as many mappings as vm.max_map_count allows; free regions, or raise it",
+              what);
+}
+
+// Addresses for unshare to move the bytes to. Memory they take only then.
+void* reserve_spare(size_t bytes) noexcept {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  auto* spare = static_cast<uint8_t*>(mmap(nullptr, bytes + kKeptBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0));
+  if (spare == MAP_FAILED) return MAP_FAILED;
+  for (size_t i = 0; i < kMappingsKept; i += 2) {
+    if (mprotect(spare + bytes + i * kPageBytes, kPageBytes, PROT_NONE) == 0) continue;
+    munmap(spare, bytes + kKeptBytes);
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return spare;
+}
+
 // Everything that can fail comes before mremap, which exchanges the pages under the address at once.
 Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept {
   auto* link = static_cast<ShmLink*>(l);
@@ -58,21 +89,20 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   code = make_file({"a direct grant", share->bytes, bytes, "grant less, or without RC_MR_DIRECT"}, &file);
   if (code != kOk) return code;
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
-  // Where unshare moves the bytes to: so that it finds the addresses. Memory it takes only then.
-  void* spare = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED || spare == MAP_FAILED) code = fail_errno(kNoMemory, "mapping a direct grant", errno);
-  if (code == kOk) code = seal_file(file, (rights & kWrite) != 0 ? kSizeSeals : kSizeSeals | F_SEAL_FUTURE_WRITE);
+  void* spare = pages == MAP_FAILED ? MAP_FAILED : reserve_spare(bytes);
+  if (spare == MAP_FAILED) code = no_mapping("mapping a direct grant", errno);
+  if (code == kOk) code = seal_file(file, seals_for(rights));
   if (code == kOk) memcpy(pages, share->at, share->bytes);
   RC_STEP("share: copied");
   if (code == kOk) code = hand_over(link, key_id, file);
   RC_STEP("share: handed over");
   // If this fails the peer has a file that nobody tells it the key of.
   if (code == kOk && mremap(pages, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
-    code = fail_errno(kNoMemory, "moving a region to the pages of its direct grant", errno);
+    code = no_mapping("moving a region to the pages of its direct grant", errno);
   close(file);
   if (code != kOk) {
     if (pages != MAP_FAILED) munmap(pages, bytes);
-    if (spare != MAP_FAILED) munmap(spare, bytes);
+    if (spare != MAP_FAILED) munmap(spare, bytes + kKeptBytes);
     return code;
   }
   RC_STEP("share: done");
@@ -91,8 +121,9 @@ Code shm_unshare(Share* share) noexcept {
   }
   memcpy(share->spare, share->at, share->bytes);
   RC_STEP("unshare: copied");
+  munmap(static_cast<uint8_t*>(share->spare) + bytes, kKeptBytes);
   if (mremap(share->spare, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
-    return fail_errno(kNoMemory, "moving a region away from the pages of its direct grant", errno);
+    return no_mapping("moving a region away from the pages of its direct grant", errno);
   RC_STEP("unshare: done");
   *share = Share{};
   return kOk;
@@ -102,20 +133,21 @@ Code shm_unshare(Share* share) noexcept {
 Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint8_t** at) noexcept {
   int socket = static_cast<ShmLink*>(l)->hand_fd, fd = -1;
   bool write = (rights & kWrite) != 0;
-  if (write && pages_may_be_refused()) return fail_plain(kCorrupt, "the peer shares what may not be shared");
+  Code code = write ? pages_are_not_refused() : kOk;
+  if (code != kOk) return code;
   for (int i = 0; i < kHandedMost; ++i) {
     uint64_t found = 0;
-    Code code = look_at_handed(socket, &found, &fd);
+    code = look_at_handed(socket, &found, &fd);
     if (code == kWouldBlock) return fail_plain(kCorrupt, "the peer granted directly and sent no descriptor");
     if (code != kOk) return code;
     if (found == key_id) break;
-    close(fd);
+    drop_received(fd);
     fd = -1;
     take_handed(socket);
   }
   if (fd < 0) return fail_plain(kCorrupt, "the peer sent other descriptors than that of its direct grant");
   size_t bytes = whole_pages(granted);
-  Code code = check_file(fd, kSizeSeals, bytes);
+  code = check_file(fd, seals_for(rights), bytes);
   void* pages = MAP_FAILED;
   if (code == kOk) {
     pages = mmap(nullptr, bytes, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
@@ -125,7 +157,7 @@ Code shm_reach(Link* l, uint64_t key_id, uint64_t granted, uint32_t rights, uint
       code = fail_errno(kNoMemory, "mapping a direct grant of the peer", errno);
     }
   }
-  close(fd);
+  drop_received(fd);
   if (code != kOk) return code;
   take_handed(socket);
   RC_STEP("reach: mapped");

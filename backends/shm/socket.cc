@@ -52,14 +52,55 @@ bool somebody_listens(const Address& address) noexcept {
   return result == 0 || error != ECONNREFUSED;
 }
 
-// Of those that came along; -1: none did.
-int first_descriptor(msghdr* message) noexcept {
-  int fd = -1;
+constexpr int kPassRights = 83;        // SO_PASSRIGHTS, younger than the headers of Debian 12
+constexpr int kDescriptorsMost = 253;  // in one message: SCM_MAX_FD
+
+// What came along with a message.
+struct Brought {
+  int fd;    // the first descriptor, -1: none; the caller's
+  int more;  // so many others, which are dropped
+  bool cut;  // not all of them found a number in this process
+  bool any;  // control data of whatever kind
+};
+
+void look_through(msghdr* message, Brought* brought) noexcept {
   for (cmsghdr* c = CMSG_FIRSTHDR(message); c != nullptr; c = CMSG_NXTHDR(message, c)) {
+    brought->any = true;
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    if (c->cmsg_len >= CMSG_LEN(sizeof(int))) memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+      int fd;
+      memcpy(&fd, reinterpret_cast<uint8_t*>(c) + at, sizeof fd);
+      if (brought->fd >= 0) {
+        drop_received(fd);
+        brought->more += 1;
+      } else {
+        brought->fd = fd;
+      }
+    }
   }
-  return fd;
+}
+
+// As recvmsg, at once. There is room for all the descriptors that can come, because those the kernel drops for want of
+// room it closes with all that their owner has asked for.
+ssize_t receive_with(int socket, iovec* iov, size_t pieces, int flags, Brought* brought) noexcept {
+  union {
+    cmsghdr header;
+    char bytes[CMSG_SPACE(kDescriptorsMost * sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
+  } control;
+  msghdr message = {};
+  message.msg_iov = iov;
+  message.msg_iovlen = pieces;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  *brought = {-1, 0, false, false};
+  ssize_t n;
+  do {
+    n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return n;
+  look_through(&message, brought);
+  brought->cut = (message.msg_flags & MSG_CTRUNC) != 0;
+  return n;
 }
 
 }  // namespace
@@ -119,6 +160,9 @@ Code listen_at(const Uri& uri, const Address& address, int* fd) noexcept {
 
 void stop_listening(const Address& address, int fd) noexcept {
   if (address.path) unlink(address.sa.sun_path);
+  shutdown(fd, SHUT_RD);  // nobody else comes; those who have may have sent something
+  int client;
+  while ((client = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) close_socket(client);
   close(fd);
 }
 
@@ -157,40 +201,27 @@ Code send_hello(int socket, const Hello& hello, int fd) noexcept {
 
 Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept {
   memset(hello, 0, sizeof *hello);
-  *fd = -1;
   char more;  // a hello that is longer than ours must be noticed
   iovec iov[2] = {{hello, sizeof *hello}, {&more, 1}};
-  union {
-    cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control;
-  msghdr message = {};
-  message.msg_iov = iov;
-  message.msg_iovlen = 2;
-  message.msg_control = &control;
-  message.msg_controllen = CMSG_LEN(sizeof(int));  // room for one: the kernel drops any others before they are ours
-  ssize_t n;
-  bool reset = false;
-  do {
-    n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    // The peer hung up without reading all; its last words may still be behind that.
-    if (n >= 0 || errno != ECONNRESET || reset) continue;
-    reset = true;
-    errno = EINTR;
-  } while (n < 0 && errno == EINTR);
+  Brought brought;
+  ssize_t n = receive_with(socket, iov, 2, 0, &brought);
+  // The peer hung up without reading all; its last words may still be behind that.
+  if (n < 0 && errno == ECONNRESET) n = receive_with(socket, iov, 2, 0, &brought);
+  *fd = brought.fd;
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
   if (n < 0 && errno != ECONNRESET) return fail_errno(kSystem, "receiving a hello", errno);
-  if (n >= 0) *fd = first_descriptor(&message);
-  if (n > 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
-    if (*fd < 0) return fail_errno(kNoDescriptors, "receiving the descriptor that came with a hello", EMFILE);
-    close(*fd);
-    *fd = -1;
-    return fail_plain(kNotRingchan, "the peer's hello brings more than one descriptor");
+  if (n > 0 && *fd < 0 && brought.cut) {
+    return fail_errno(kNoDescriptors, "receiving the descriptor that came with a hello", EMFILE);
   }
+  if (n > 0 && *fd >= 0 && !brought.cut && brought.more == 0) {
+    *bytes = static_cast<size_t>(n);
+    return kOk;
+  }
+  bool brings = *fd >= 0;
+  if (brings) drop_received(*fd);
+  *fd = -1;
   if (n <= 0) return fail_plain(kPeerDead, "the peer went away during the handshake");
-  if (*fd < 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
-    return fail_errno(kNoDescriptors, "receiving the peer's descriptor", EMFILE);
-  }
+  if (brings) return fail_plain(kNotRingchan, "the peer's hello brings more than one descriptor");
   *bytes = static_cast<size_t>(n);
   return kOk;
 }
@@ -202,28 +233,61 @@ bool is_unix_socket(int fd, int type) noexcept {
          getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) == 0 && domain == AF_UNIX;
 }
 
+void drop_received(int fd) noexcept {
+  const linger reset = {1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);  // of what is no socket that only fails
+  close(fd);
+}
+
+// An empty packet looks like the end; but credentials come with it.
+void close_socket(int fd) noexcept {
+  constexpr int kErrorsMost = 2;  // a reset is told once, and does not keep what came before it
+  const int on = 1;
+  bool packets = is_unix_socket(fd, SOCK_SEQPACKET);
+  if (packets) setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  shutdown(fd, SHUT_RD);  // from now on nothing is added
+  for (int errors = 0; errors < kErrorsMost;) {
+    char bytes[256];
+    iovec iov = {bytes, sizeof bytes};
+    Brought brought;
+    ssize_t n = receive_with(fd, &iov, 1, 0, &brought);
+    if (brought.fd >= 0) drop_received(brought.fd);
+    if (n == 0 && !(packets && brought.any)) break;
+    if (n < 0) errors += 1;
+  }
+  close(fd);
+}
+
+void refuse_descriptors(int socket) noexcept {
+  const int off = 0;
+  setsockopt(socket, SOL_SOCKET, kPassRights, &off, sizeof off);  // older kernels know no such option
+}
+
+Bell take_bell(int socket) noexcept {
+  char bell[8];
+  iovec iov = {bell, sizeof bell};
+  Brought brought;
+  ssize_t n = receive_with(socket, &iov, 1, 0, &brought);
+  if (brought.fd >= 0) drop_received(brought.fd);
+  if (brought.fd >= 0 || brought.cut) return Bell::kWithDescriptor;
+  if (n > 0) return Bell::kRung;
+  // Whatever else the kernel may say (no memory): it says nothing of the peer.
+  bool gone = n == 0 || errno == ECONNRESET || errno == EPIPE || errno == ENOTCONN;
+  return gone ? Bell::kGone : Bell::kNone;
+}
+
 Code look_at_handed(int socket, uint64_t* key_id, int* fd) noexcept {
   iovec iov = {key_id, sizeof *key_id};
-  union {
-    cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control;
-  msghdr message = {};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = &control;
-  message.msg_controllen = CMSG_LEN(sizeof(int));  // room for one
-  ssize_t n;
-  do {
-    n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
+  Brought brought;
+  ssize_t n = receive_with(socket, &iov, 1, MSG_PEEK, &brought);
+  *fd = brought.fd;
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return kWouldBlock;
   if (n < 0 && errno != ECONNRESET) return fail_errno(kSystem, "receiving the descriptor of a direct grant", errno);
-  *fd = n > 0 ? first_descriptor(&message) : -1;
-  bool cut = (message.msg_flags & MSG_CTRUNC) != 0;
-  if (n == static_cast<ssize_t>(sizeof *key_id) && *fd >= 0 && !cut) return kOk;
-  if (n > 0 && *fd < 0 && cut) return fail_errno(kNoDescriptors, "receiving the descriptor of a direct grant", EMFILE);
-  if (*fd >= 0) close(*fd);
+  bool one = *fd >= 0 && !brought.cut && brought.more == 0;
+  if (n == static_cast<ssize_t>(sizeof *key_id) && one) return kOk;
+  if (n > 0 && *fd < 0 && brought.cut)
+    return fail_errno(kNoDescriptors, "receiving the descriptor of a direct grant", EMFILE);
+  if (*fd >= 0) drop_received(*fd);
   *fd = -1;
   return fail_plain(kCorrupt, "the peer sent something else than one descriptor of a direct grant");
 }

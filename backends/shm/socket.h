@@ -34,9 +34,19 @@ Code receive_hello(int socket, Hello* hello, size_t* bytes, int* fd) noexcept;
 // Sends bytes, and fd beside them unless it is -1. Never blocks; as sendmsg.
 ssize_t send_with(int socket, const void* data, size_t bytes, int fd) noexcept;
 
-// Of a socket that came from the peer; what else it may be only harms the peer. Closing one of another family might
-// wait for somebody.
+// Of a socket that came from the peer; what else it may be only harms the peer.
 bool is_unix_socket(int fd, int type) noexcept;
+
+// Closes a descriptor that came from the peer, which may have asked a socket to wait in close (SO_LINGER).
+void drop_received(int fd) noexcept;
+// Closes a socket that the peer may have left such descriptors in.
+void close_socket(int fd) noexcept;
+// The peer cannot send any through it from now on, if the kernel can refuse them (Linux 6.16).
+void refuse_descriptors(int socket) noexcept;
+
+enum class Bell { kNone, kRung, kGone, kWithDescriptor };
+// Eats one.
+Bell take_bell(int socket) noexcept;
 
 // The descriptor of the next direct grant, which stays the next one; kWouldBlock: none has come. *fd is the caller's.
 Code look_at_handed(int socket, uint64_t* key_id, int* fd) noexcept;

@@ -259,6 +259,61 @@ TEST_P(Direct, NothingIsOvertaken) {
   EXPECT_RC(RC_OK, write_alone(0, 0, 8));
 }
 
+// Alone they are done at once; behind carried ones that are under way they are carried, too, as a whole.
+TEST_P(Direct, ListsGoDirectAndOvertakeNothing) {
+  constexpr uint64_t kLarge = 200000;  // more than the op ring
+  lend(kLarge, kEverything, 0, 1);
+  rc_remote carried = remote_;
+  lend_direct();
+  for (uint64_t i = 0; i < kLarge; ++i) local()[i] = static_cast<uint8_t>(i % 251);
+  rc_mr other{0};
+  EXPECT_RC(RC_OK, rc_mr_alloc(ctx_, 100, 0, &other));
+  uint8_t* second = static_cast<uint8_t*>(about(other).address);
+  memset(second, 0xcc, 100);
+  const rc_slice pieces[] = {{local_, 10, 7}, {other, 50, 50}, {local_, 1000, 13}};
+  std::vector<uint8_t> wanted(local() + 10, local() + 17);
+  wanted.insert(wanted.end(), second + 50, second + 100);
+  wanted.insert(wanted.end(), local() + 1000, local() + 1013);
+  rc_request request{0};
+  ASSERT_RC(RC_OK, rc_writev(pieces, 3, remote_, 100, nullptr, &request));
+  ASSERT_RC(RC_OK, alone(request));
+  memset(local(), 0, 2000);
+  memset(second, 0, 100);
+  ASSERT_RC(RC_OK, rc_readv(pieces, 3, remote_, 100, &request));
+  ASSERT_RC(RC_OK, alone(request));
+  std::vector<uint8_t> got(local() + 10, local() + 17);
+  got.insert(got.end(), second + 50, second + 100);
+  got.insert(got.end(), local() + 1000, local() + 1013);
+  EXPECT_EQ(wanted, got);
+  EXPECT_EQ(0, local()[9] + local()[17] + second[49] + local()[999] + local()[1013]);
+  ASSERT_RC(RC_OK, read_alone(2000, 99, 72));
+  EXPECT_EQ(0, memcmp(local() + 2001, wanted.data(), wanted.size()));
+  EXPECT_EQ(kFarByte, local()[2000]);
+  EXPECT_EQ(kFarByte, local()[2071]);
+  EXPECT_EQ(0u, about(other).requests);
+  // Behind others.
+  memset(local(), 1, kLarge);
+  memset(second, 2, 100);
+  rc_request large{0}, list{0}, back{0};
+  EXPECT_RC(RC_OK, rc_write(local_, 0, carried, 0, kLarge, &large));
+  EXPECT_RC(RC_OK, rc_writev(pieces, 3, remote_, 0, nullptr, &list));
+  const rc_slice into[] = {{other, 0, 20}, {other, 20, 20}};
+  EXPECT_RC(RC_OK, rc_readv(into, 2, remote_, 0, &back));
+  EXPECT_RC(RC_E_WOULD_BLOCK, alone(list));
+  EXPECT_RC(RC_E_WOULD_BLOCK, alone(back));
+  EXPECT_EQ(0u, far_count(0, 70, 1));
+  EXPECT_RC(RC_OK, finish(back));
+  EXPECT_RC(RC_OK, finish(list));
+  EXPECT_RC(RC_OK, finish(large));
+  for (int i = 0; i < 40; ++i) ASSERT_EQ(i < 7 ? 1 : 2, second[i]) << i;
+  // And at once again.
+  ASSERT_RC(RC_OK, rc_readv(into, 2, remote_, 50, &request));
+  ASSERT_RC(RC_OK, alone(request));
+  EXPECT_EQ(2, second[0]);
+  EXPECT_EQ(1, second[7]);
+  EXPECT_RC(RC_OK, rc_mr_free(other));
+}
+
 TEST_P(Direct, FetchAndAddFromBothSidesAtOnce) {
   constexpr uint64_t kTimes = 20000;
   lend_direct();

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <thread>
 
+#include "backends/rdma/mail.h"
+#include "backends/rdma/parley.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
 
@@ -159,6 +161,29 @@ TEST_P(RdmaEndpoints, DeadlineEndsTheWaitForAPeerThatDoesNotCome) {
   EXPECT_RC(RC_E_TIMEOUT, a.connect(b, 20 * kShort));
   EXPECT_RC(RC_E_STATE, a.connect(b));
   EXPECT_RC(RC_E_TIMEOUT, b.connect(a, 20 * kShort));
+}
+
+// It would refuse the next one as well.
+TEST_P(RdmaEndpoints, KnockThatIsRefusedIsTheLast) {
+  End a(uri()), b(uri());
+  rc::EndpointBlob said[2];
+  memcpy(static_cast<void*>(&said[0]), a.blob, sizeof said[0]);
+  memcpy(static_cast<void*>(&said[1]), b.blob, sizeof said[1]);
+  bool a_knocks = said[0].qp_num < said[1].qp_num;
+  End &knocks = a_knocks ? a : b, &waits = a_knocks ? b : a;
+  Doing waiting([&] { return waits.connect(knocks); });
+  rc::EndpointBlob& wrong = said[a_knocks ? 1 : 0];
+  wrong.hello.rkey ^= 0x5a;
+  wrong.seal = 0;
+  for (size_t at = 0; at < offsetof(rc::EndpointBlob, seal); at += sizeof wrong.seal) {
+    uint64_t word;
+    memcpy(&word, reinterpret_cast<const uint8_t*>(&wrong) + at, sizeof word);
+    wrong.seal = rc::seal_of(wrong.seal ^ word);
+  }
+  EXPECT_RC_NAMES(RC_E_PEER_DEAD, "REM_ACCESS",
+                  rc_endpoint_connect(knocks.endpoint, &wrong, sizeof wrong, kPatience, &knocks.channel));
+  EXPECT_RC(RC_OK, rc_stop(waits.ctx));
+  EXPECT_DONE(RC_E_STOPPED, waiting);
 }
 
 TEST_P(RdmaEndpoints, StopAndCloseEndIt) {

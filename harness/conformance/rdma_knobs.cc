@@ -230,12 +230,52 @@ TEST_F(RdmaKnob, SmallPutsAreOneDoorbellEach) {
   int64_t completions = figure(far_, "completions");
   for (int i = 0; i < kPuts; ++i) EXPECT_RC(RC_OK, rc_put(far_, "12345678", 8, kPatience, nullptr));
   EXPECT_EQ(doorbells + kPuts, figure(far_, "doorbells"));
-  EXPECT_EQ(requests + 2 * kPuts, figure(far_, "requests"));
+  EXPECT_EQ(requests + 2 * kPuts - 1, figure(far_, "requests"));  // the first one was a note
   EXPECT_LE(figure(far_, "completions"), completions + kPuts / 16);
   uint8_t got[8 * kPuts];
   EXPECT_RC(RC_OK, rc_get(near_, got, sizeof got, kPatience, nullptr));
   EXPECT_RC(RC_OK, rc_sync(far_, kPatience));
   EXPECT_LE(figure(far_, "completions"), completions + kPuts / 16 + 1);  // sync asks for one
+}
+
+// An answer is one WRITE, and takes the credit along; after a long wait that has gone before, in a WRITE of its own.
+TEST_F(RdmaKnob, AnAnswerIsOneWrite) {
+  constexpr int64_t kTrips = 160;
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  int64_t before = figure(far_, "requests") + figure(near_, "requests");
+  Doing answering([&] {
+    int32_t code = RC_OK;
+    for (int64_t i = 0, got = 0; i < kTrips && code == RC_OK; ++i) {
+      code = rc_get(near_, &got, sizeof got, kPatience, nullptr);
+      got += 1000;
+      if (code == RC_OK) code = rc_put(near_, &got, sizeof got, kPatience, nullptr);
+    }
+    return code;
+  });
+  for (int64_t i = 0, got = 0; i < kTrips; ++i) {
+    ASSERT_RC(RC_OK, rc_put(far_, &i, sizeof i, kPatience, nullptr));
+    ASSERT_RC(RC_OK, rc_get(far_, &got, sizeof got, kPatience, nullptr));
+    ASSERT_EQ(i + 1000, got);
+  }
+  EXPECT_DONE(RC_OK, answering);
+  EXPECT_LE(figure(far_, "requests") + figure(near_, "requests"), before + 4 * kTrips);
+}
+
+// A credit that waits for a put to go with goes by itself while none comes: the peer can fill the whole ring.
+TEST_F(RdmaKnob, AHeldCreditGoesBeforeTheGetterSleeps) {
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  rc_info info = {};
+  info.size = sizeof info;
+  ASSERT_RC(RC_OK, rc_channel_info(far_, &info));
+  char byte = 'x';
+  for (int64_t timeout_ns : {1000, 20'000'000}) {
+    ASSERT_RC(RC_OK, rc_put(far_, &byte, 1, kPatience, nullptr));
+    ASSERT_RC(RC_OK, rc_get(near_, &byte, 1, kPatience, nullptr));
+    EXPECT_RC(RC_E_TIMEOUT, rc_get(near_, &byte, 1, timeout_ns, nullptr));
+    rc_span spans[2];
+    ASSERT_RC(RC_OK, rc_reserve(far_, info.ring_bytes, kPatience, spans));
+    ASSERT_RC(RC_OK, rc_commit(far_, 0));
+  }
 }
 
 TEST(RdmaDevices, AreListed) {

@@ -10,12 +10,11 @@
 namespace demo {
 namespace {
 
-constexpr off_t kLargest = off_t{1} << 30;
 constexpr auto kSearchTime = std::chrono::seconds(1);
 
 }  // namespace
 
-std::string find_large_file() {
+std::string find_large_file(int64_t most) {
   auto end = std::chrono::steady_clock::now() + kSearchTime;
   std::string best;
   off_t best_size = 0;
@@ -32,7 +31,7 @@ std::string find_large_file() {
       struct stat s;
       if (lstat(path.c_str(), &s) != 0) continue;
       if (S_ISDIR(s.st_mode)) folders.push_back(path);
-      if (!S_ISREG(s.st_mode) || s.st_size > kLargest || s.st_size <= best_size || access(path.c_str(), R_OK) != 0)
+      if (!S_ISREG(s.st_mode) || s.st_size > most || s.st_size <= best_size || access(path.c_str(), R_OK) != 0)
         continue;
       best = path;
       best_size = s.st_size;

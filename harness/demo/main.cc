@@ -11,9 +11,9 @@
 namespace {
 
 constexpr const char* kHelp =
-    R"(usage: demo [--backend shm|tcp] [FILE]
+    R"(usage: demo [--backend shm|tcp|rdma] [FILE]
 
-Shows ringchan at work between two processes, over shared memory or over TCP:
+Shows ringchan at work between two processes, over shared memory, TCP or RDMA:
   1. five bytes
   2. FILE, with its checksum compared at the other end; without FILE, a large file of this machine
   3. round-trip time and bandwidth, beside what the machine allows, measured in the same run
@@ -52,8 +52,8 @@ int main(int argc, char** argv) {
     }
     file = argv[i];
   }
-  if (backend != "shm" && backend != "tcp") {
-    fprintf(stderr, "demo: there is no backend \"%s\" here; it is shm or tcp\n", backend.c_str());
+  if (backend != "shm" && backend != "tcp" && backend != "rdma") {
+    fprintf(stderr, "demo: there is no backend \"%s\" here; it is shm, tcp or rdma\n", backend.c_str());
     return 2;
   }
   if (!file.empty() && access(file.c_str(), R_OK) != 0) {

@@ -1,4 +1,5 @@
-// The parts of the demo, over a backend: "shm" or "tcp". Each prints what it does and returns whether all went well.
+// The parts of the demo, over a backend: "shm", "tcp" or "rdma". Each prints what it does and returns whether all went
+// well.
 #ifndef HARNESS_DEMO_PARTS_H_
 #define HARNESS_DEMO_PARTS_H_
 
@@ -20,8 +21,8 @@ bool table(const std::string& backend);
 // A C program built by cc against the archive, and a server in C++.
 bool plain_c(const std::string& backend, const std::string& program);
 
-// A large file of this machine, found within a second; "" if there is none.
-std::string find_large_file();
+// A file of this machine of at most so many bytes, the largest found within a second; "" if there is none.
+std::string find_large_file(int64_t most);
 
 }  // namespace demo
 

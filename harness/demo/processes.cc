@@ -9,12 +9,14 @@
 
 #include <random>
 
+#include "harness/bench/ringchan_cases.h"
 #include "harness/conformance/tcp_uri.h"
 
 namespace demo {
 
 std::string random_uri(const std::string& backend, const char* what) {
   if (backend == "tcp") return conformance::unique_tcp_uri("127.0.0.1");
+  if (backend == "rdma") return rcbench::fresh_uri(backend);
   std::random_device random;
   char text[100];
   snprintf(text, sizeof text, "shm:demo-%s-%08x%08x", what, random(), random());

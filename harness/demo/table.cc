@@ -5,8 +5,10 @@
 #include "capi/rc.h"
 #include "harness/bench/clock.h"
 #include "harness/bench/limits.h"
+#include "harness/bench/perftest.h"
 #include "harness/bench/placement.h"
 #include "harness/bench/plan.h"
+#include "harness/bench/report.h"
 #include "harness/bench/ringchan_cases.h"
 #include "harness/demo/parts.h"
 
@@ -65,18 +67,22 @@ bool table(const std::string& backend) {
   printf("   %s\n", placement.note.c_str());
   printf("   %-23s %9s       %9s                       %s\n", "", "ringchan", "limit", "ratio");
   fflush(stdout);
-  bool tcp = backend == "tcp";
+  bool tcp = backend == "tcp", rdma = backend == "rdma";
   Case round_trip = {"pingpong", 8, rcbench::pingpong_metrics(), {}};
-  round_trip.lanes = {tcp ? limit("bare TCP", rcbench::bare_tcp_pingpong, placement)
-                          : limit("flag ping-pong", rcbench::flag_pingpong, placement),
+  round_trip.lanes = {rdma  ? rcbench::perftest_lane(rcbench::kWriteLat, placement)
+                      : tcp ? limit("bare TCP", rcbench::bare_tcp_pingpong, placement)
+                            : limit("flag ping-pong", rcbench::flag_pingpong, placement),
                       ours(backend, Test::kPingPong, placement)};
-  bool good = show(std::move(round_trip), {21, 0, 0.01}, "ns", "round trip 8 B");
+  const rcbench::Effort round_trips = rdma ? rcbench::Effort{3, 0, 0.05} : rcbench::Effort{21, 0, 0.01};
+  const rcbench::Effort streams = rdma ? round_trips : rcbench::Effort{5, 0, 0.05};
+  bool good = show(std::move(round_trip), round_trips, "ns", "round trip 8 B");
   for (size_t bytes : {size_t{64} << 10, size_t{1} << 20}) {
     Case stream = {"stream", bytes, rcbench::stream_metrics(bytes), {}};
-    stream.lanes = {tcp ? limit("bare TCP", rcbench::bare_tcp_stream, placement)
-                        : limit("memcpy", rcbench::private_memcpy, placement),
+    stream.lanes = {rdma  ? rcbench::perftest_lane(rcbench::kWriteBw, placement)
+                    : tcp ? limit("bare TCP", rcbench::bare_tcp_stream, placement)
+                          : limit("memcpy", rcbench::private_memcpy, placement),
                     ours(backend, Test::kStream, placement)};
-    good = show(std::move(stream), {5, 0, 0.05}, "GB/s", bytes < 1 << 20 ? "stream 64 KiB" : "stream 1 MiB") && good;
+    good = show(std::move(stream), streams, "GB/s", bytes < 1 << 20 ? "stream 64 KiB" : "stream 1 MiB") && good;
   }
   return good;
 }

@@ -33,7 +33,10 @@ Manual::Manual(const std::string& text) {
         std::regex_replace(text.substr(begin, text.find("Blocks:", begin) - begin), std::regex("\\s+\\*?\\s*"), " ");
     std::string name = (*i)[1];
     codes_[name] = matches(returns, "\\b(RC_OK|RC_E_\\w+)");
+    // "as rc_a, rc_b and rc_c"
     others[name] = matches(returns, "as (rc_\\w+)");
+    others[name].merge(matches(returns, "as rc_\\w+(?:,| and) (rc_\\w+)"));
+    others[name].merge(matches(returns, "as rc_\\w+, rc_\\w+ and (rc_\\w+)"));
   }
   // Three times: rc_putv is as rc_put, and so on; no chain is longer.
   for (int i = 0; i < 3; ++i) close_over(others);

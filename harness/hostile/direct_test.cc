@@ -15,85 +15,10 @@
 #include <thread>
 #include <vector>
 
-#include "backends/shm/link.h"
-#include "capi/rc.h"
-#include "core/context.h"
-#include "core/op_wire.h"
-#include "harness/hostile/raw_peer.h"
+#include "harness/hostile/direct_grants.h"
 
 namespace hostile {
 namespace {
-
-constexpr int64_t kPatience = INT64_C(20) * 1000 * 1000 * 1000;
-constexpr uint64_t kBytes = 8192;
-constexpr uint32_t kOpRing = 8192;
-constexpr uint32_t kAll = RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC;
-constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-constexpr int kFutureWrite = 0x0010;
-
-class DirectGrants : public testing::Test {
- public:
-  void SetUp() override {
-    rc_config config = {};
-    config.size = sizeof config;
-    config.ring_bytes = 4096;
-    config.mr_bytes = 32 << 20;
-    config.op_ring_bytes = kOpRing;
-    ASSERT_EQ(RC_OK, rc_open(&config, &honest_ctx_)) << rc_reason();
-    ASSERT_EQ(RC_OK, rc_open(&config, &peer_ctx_)) << rc_reason();
-    std::string uri = "shm:" + unique_name();
-    rc_listener listener{0};
-    ASSERT_EQ(RC_OK, rc_listen(honest_ctx_, uri.c_str(), nullptr, &listener));
-    std::thread connecting([&] { rc_connect(peer_ctx_, uri.c_str(), nullptr, kPatience, &peer_); });
-    EXPECT_EQ(RC_OK, rc_accept(listener, kPatience, &honest_));
-    connecting.join();
-    EXPECT_EQ(RC_OK, rc_listener_close(listener));
-    link_ = static_cast<rc::ShmLink*>(rc::Handles::channel(peer_.id)->link());
-    ASSERT_EQ(RC_OK, rc_mr_alloc(honest_ctx_, kBytes, 0, &mine_));
-    memset(bytes_of(mine_), kUntouched, kBytes);
-  }
-  void TearDown() override {
-    EXPECT_EQ(RC_OK, rc_close(honest_ctx_));
-    EXPECT_EQ(RC_OK, rc_close(peer_ctx_));
-  }
-
-  static uint8_t* bytes_of(rc_mr mr) {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region));
-    return static_cast<uint8_t*>(region.address);
-  }
-  static bool all(const uint8_t* at, uint8_t value) {
-    for (uint64_t i = 0; i < kBytes; ++i) {
-      if (at[i] != value) return false;
-    }
-    return true;
-  }
-
-  // As the owner: a grant's frame, as it would be, and any packets before it.
-  void announce(uint32_t rights, uint64_t bytes, uint64_t lease = 0) {
-    rc::OpFrame f = {};
-    f.type = rc::kOpGrant;
-    f.word = rights | rc::kDirect;
-    f.key.id = kKey;
-    f.value = bytes;
-    f.compare = lease;
-    uint64_t at = link_->outbox->op_line.tail.load();
-    for (size_t i = 0; i < sizeof f; ++i)
-      link_->outbox_op_ring()[(at + i) % kOpRing] = reinterpret_cast<uint8_t*>(&f)[i];
-    link_->outbox->op_line.tail.store(at + sizeof f);
-  }
-  bool hand(const std::vector<int>& fds, uint64_t key = kKey, size_t bytes = sizeof(uint64_t)) {
-    return send_packet(link_->hand_fd, &key, bytes, fds);
-  }
-
-  static constexpr uint8_t kUntouched = 0xee;
-  static constexpr uint64_t kKey = uint64_t{1} << 16;
-  rc_ctx honest_ctx_{0}, peer_ctx_{0};
-  rc_channel honest_{0}, peer_{0};
-  rc_mr mine_{0};
-  rc::ShmLink* link_ = nullptr;
-};
 
 int descriptors() {
   int n = 0;
@@ -314,6 +239,7 @@ TEST_F(DirectGrants, DescriptorsThatWillNotDo) {
       {"one that may lose no seal but get one", kAll, file(no_seal)},
       {"without pages", kAll, file(sparse)},
       {"one that cannot be written", kAll, file(for_reading)},
+      {"one for reading that could be written", RC_MR_READ, file(good(kBytes))},
       {"a pipe", kAll,
        [](DirectGrants* t) {
          int ends[2];
@@ -365,9 +291,15 @@ TEST_F(DirectGrants, FramesThatMakeNoSense) {
   const Case cases[] = {{"with a lease", kAll, kBytes, 1000},
                         {"of more than there can be", kAll, UINT64_MAX, 0},
                         {"of a size that rounds to nothing", kAll, UINT64_MAX - 100, 0},
-                        {"without rights", 0, kBytes, 0}};
+                        {"without rights", 0, kBytes, 0},
+                        {"for writing what cannot be read", RC_MR_WRITE, kBytes, 0},
+                        {"for atomics on pages that are mapped for reading", RC_MR_ATOMIC, kBytes, 0},
+                        {"the same, and reading", RC_MR_READ | RC_MR_ATOMIC, kBytes, 0},
+                        {"for writing without atomics", RC_MR_READ | RC_MR_WRITE, kBytes, 0}};
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
+    Fd fd = make_file({kBytes, kSizeSeals});
+    ASSERT_TRUE(hand({fd.get()}));
     announce(c.rights, c.bytes, c.lease);
     rc_remote remote{0};
     EXPECT_EQ(RC_E_CORRUPT, rc_remote_get(honest_, kPatience, &remote));

@@ -1,4 +1,5 @@
 // An established peer that misuses the sockets: floods, silence, descriptors, half a hang-up, a stopped process.
+#include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -45,6 +46,12 @@ class HostileBells : public Duel {
  protected:
   int bells() { return raw_.main.get(); }
   int put_bells() { return raw_.bell.get(); }
+  // Since Linux 6.16 the kernel refuses to send descriptors to who wants none. Before, they end the channel.
+  static bool bring(int socket, const std::vector<int>& fds) {
+    bool sent = send_packet(socket, "!", 1, fds);
+    EXPECT_TRUE(sent || errno == EPERM) << strerror(errno);
+    return sent;
+  }
   void fill_ring() {
     std::vector<char> bytes(kRing);
     ASSERT_RC(RC_OK, rc_put(honest_, bytes.data(), bytes.size(), kPatience, nullptr));
@@ -153,11 +160,12 @@ TEST_P(HostileBells, BellsThatCarryDescriptors) {
   Things before = things_now();
   std::vector<int> fds(20, STDERR_FILENO);
   for (int turn = 0; turn < 10; ++turn) {
+    bool sent = false;
     for (int fd : {bells(), put_bells()}) {
-      for (int i = 0; i < 3; ++i) EXPECT_TRUE(send_packet(fd, "!", 1, fds));
+      for (int i = 0; i < 3; ++i) sent |= bring(fd, fds);
     }
     char bytes[kRing] = {};
-    EXPECT_RC(RC_E_TIMEOUT, IN_TIME(rc_get(honest_, bytes, 1, kShort / 10, nullptr)));
+    EXPECT_RC(sent ? RC_E_CORRUPT : RC_E_TIMEOUT, IN_TIME(rc_get(honest_, bytes, 1, kShort / 10, nullptr)));
     size_t done;
     IN_TIME(rc_put(honest_, bytes, sizeof bytes, kShort / 10, &done));
   }
@@ -166,11 +174,14 @@ TEST_P(HostileBells, BellsThatCarryDescriptors) {
 
 // The sockets themselves, sent through themselves, and never received if the honest end does not look.
 TEST_P(HostileBells, SocketsSentThroughThemselves) {
+  bool sent = false;
   for (int i = 0; i < 10; ++i) {
-    EXPECT_TRUE(send_packet(bells(), "!", 1, {bells(), put_bells()}));
-    EXPECT_TRUE(send_packet(put_bells(), "!", 1, {bells(), put_bells()}));
+    sent |= bring(bells(), {bells(), put_bells()});
+    sent |= bring(put_bells(), {bells(), put_bells()});
   }
-  expect_exact(honest_, raw_);
+  if (!sent) return expect_exact(honest_, raw_);
+  char byte;
+  EXPECT_RC(RC_E_CORRUPT, IN_TIME(rc_get(honest_, &byte, 1, kShort, nullptr)));
 }
 
 // Arms all the time and never listens: each put rings into a socket that is full.

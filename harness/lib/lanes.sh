@@ -1,7 +1,7 @@
 # shellcheck shell=bash  # sourced by harness/run
 # Lanes: one "bazel test" per configuration, each recorded for summary.py.
 
-LANES=(plain clang-asan clang-tsan)
+LANES=(plain clang-asan clang-tsan rdma)
 ALL_LANES=(plain clang-asan clang-tsan asan tsan rdma rdma-asan)
 LANES_RUN=()
 RECORDS=$(mktemp -d)
@@ -61,7 +61,7 @@ run_rdma_lane() {
   elif ! harness/guest/kernel >/dev/null; then
     echo "no RDMA device here, and no kernel for a guest that has one" >"$results/skipped"
   else
-    harness/guest/run --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" \
+    harness/guest/run --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" ${GTEST_FILTER:+--env GTEST_FILTER} \
       "${in_guest[@]}" "$results" "${programs[@]}" || true
   fi
 }
@@ -81,7 +81,15 @@ test_lanes() {
   esac
   for lane in "${lanes[@]}"; do
     case $lane in
-      rdma | rdma-docker) run_rdma_lane "$lane" ;;
+      rdma)
+        if [ -n "$brief" ]; then
+          GTEST_FILTER=$(grep -v '^#' harness/lib/rdma_brief.txt | paste -sd:)
+          export GTEST_FILTER
+        fi
+        run_rdma_lane rdma
+        unset GTEST_FILTER
+        ;;
+      rdma-docker) run_rdma_lane rdma-docker ;;
       rdma-asan) run_rdma_lane rdma-asan --config=asan ;;
       plain) run_lane plain //... ;;
       *) run_lane "$lane" ${brief:+"--config=brief-$lane"} //... ;;

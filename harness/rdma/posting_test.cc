@@ -27,18 +27,51 @@ int take_note(ibv_qp*, ibv_send_wr* wr, ibv_send_wr**) {
   }
   return 0;
 }
-int nothing_completes(ibv_cq*, int, ibv_wc*) { return 0; }
 
-// A link without inline data whose WRITEs never complete.
+// A queue of completions that looks as one of verbs does: who asks to be told is told of what comes afterwards.
+struct Queue : ibv_cq {
+  std::vector<uint64_t> due;   // wr_ids
+  std::vector<uint64_t> late;  // come just before somebody asks to be told
+  bool armed;
+};
+
+int poll(ibv_cq* cq, int most, ibv_wc* wc) {
+  auto* queue = static_cast<Queue*>(cq);
+  int n = 0;
+  for (; n < most && !queue->due.empty(); ++n) {
+    wc[n] = {};
+    wc[n].wr_id = queue->due.front();
+    queue->due.erase(queue->due.begin());
+  }
+  return n;
+}
+int arm(ibv_cq* cq, int) {
+  auto* queue = static_cast<Queue*>(cq);
+  queue->due.insert(queue->due.end(), queue->late.begin(), queue->late.end());
+  queue->late.clear();
+  queue->armed = true;
+  return 0;
+}
+int take_receive(ibv_qp*, ibv_recv_wr*, ibv_recv_wr**) { return 0; }
+
+// A link without inline data whose WRITEs complete when a test says so.
 class RdmaPosting : public testing::Test {
  protected:
   RdmaPosting() : link_(new rc::RdmaLink()), inbox_(new rc::Inbox[2]()), outbox_(new rc::Inbox[2]()) {
     g_writes.clear();
     verbs_.ops.post_send = take_note;
-    verbs_.ops.poll_cq = nothing_completes;
-    qp_.context = cq_.context = &verbs_;
+    verbs_.ops.post_recv = take_receive;
+    verbs_.ops.poll_cq = poll;
+    verbs_.ops.req_notify_cq = arm;
+    qp_.context = sends_.context = receives_.context = &verbs_;
+    rc::g_verbs.get_cq_event = [](ibv_comp_channel*, ibv_cq**, void**) noexcept { return -1; };
+    rc::g_verbs.get_async_event = [](ibv_context*, ibv_async_event*) noexcept { return -1; };
     link_->e.qp = &qp_;
-    link_->e.send_cq = &cq_;
+    link_->e.tenancy = &tenancy_;
+    link_->e.send_cq = &sends_;
+    link_->e.receive_cq = &receives_;
+    link_->fd[0] = link_->fd[1] = link_->timer_fd = -1;
+    link_->quiet_most_ns = INT64_MAX / 4;
     link_->e.inbox = inbox_.get();
     link_->e.outbox_mr = link_->staging_mr = &mr_;
     link_->e.send_depth = rc::kStagingSlots;
@@ -64,20 +97,32 @@ class RdmaPosting : public testing::Test {
     return rc::kRdmaBackend.post(link_.get(), &request, 1);
   }
 
+  void sleeps_on_events() { link_->e.receive_depth = 256; }
+  // As whoever drives the channel without being one of its sides.
+  void drive() {
+    EXPECT_EQ(rc::kOk, rc::kRdmaBackend.progress(link_.get(), rc::kNoSide));
+    EXPECT_EQ(rc::kOk, rc::kRdmaBackend.alive(link_.get(), rc::kNoSide));
+  }
+  uint64_t fill() {
+    uint64_t word = 0;
+    while (put(1, ++word) == rc::kOk) {
+    }
+    return word;
+  }
+
   std::unique_ptr<rc::RdmaLink> link_;
   std::unique_ptr<rc::Inbox[]> inbox_, outbox_;
   ibv_context verbs_ = {};
   ibv_qp qp_ = {};
-  ibv_cq cq_ = {};
+  Queue sends_ = {}, receives_ = {};
   ibv_mr mr_ = {};
+  rc::Tenancy tenancy_ = {};
 };
 
 }  // namespace
 
 TEST_F(RdmaPosting, LeavesWordsThatAreUnderWayAlone) {
-  uint64_t word = 0;
-  while (put(1, ++word) == rc::kOk) {
-  }
+  uint64_t word = fill();
   // The reserve is for credits; the queue is full to its last place then.
   for (int i = 0; i < 20; ++i) EXPECT_EQ(rc::kOk, tell_credit(++word));
   EXPECT_EQ(link_->e.send_depth, g_writes.size());
@@ -95,5 +140,61 @@ TEST_F(RdmaPosting, WritesOfOnePutAreBounded) {
   EXPECT_EQ(size_t{rc::kWritesMost}, g_writes.size());
   EXPECT_EQ(rc::kSize, put(4096 * (rc::kWritesMost - 1) + 1, 2));
   EXPECT_EQ(size_t{rc::kWritesMost}, g_writes.size());
+}
+
+TEST_F(RdmaPosting, AFullQueueWakesTheDriverAgain) {
+  sleeps_on_events();
+  drive();
+  EXPECT_FALSE(sends_.armed);  // nobody wants to know
+  fill();
+  EXPECT_TRUE(sends_.armed);
+  sends_.armed = false;
+  drive();
+  EXPECT_TRUE(sends_.armed);
+}
+
+TEST_F(RdmaPosting, WhatCompletesBeforeItIsAskedForIsNotMissed) {
+  sleeps_on_events();
+  sends_.late = {32};
+  uint64_t word = fill();
+  EXPECT_EQ(32u, link_->completed);
+  EXPECT_TRUE(sends_.due.empty());
+  EXPECT_GT(g_writes.size(), size_t{rc::kStagingSlots});
+  EXPECT_EQ(rc::kWouldBlock, put(1, word));
+}
+
+TEST_F(RdmaPosting, AWordThatIsOwedForWantOfRoomWakesTheDriverAgain) {
+  sleeps_on_events();
+  uint64_t credit = 0;
+  while (link_->owed == 0) ASSERT_EQ(rc::kOk, tell_credit(++credit));
+  EXPECT_EQ(link_->e.send_depth, link_->posted);
+  EXPECT_TRUE(sends_.armed);
+  sends_.due = {16};
+  drive();
+  EXPECT_EQ(0u, link_->owed);
+  EXPECT_EQ(credit, g_writes.back().value);
+}
+
+TEST_F(RdmaPosting, ReceivesThatCannotBeToldYetWakeTheDriverAgain) {
+  sleeps_on_events();
+  for (uint64_t credit = 0; link_->posted < link_->e.send_depth;) ASSERT_EQ(rc::kOk, tell_credit(++credit));
+  EXPECT_FALSE(sends_.armed);
+  receives_.due.resize(100);
+  drive();
+  EXPECT_NE(0u, link_->owed & rc::kOwesReceives);
+  EXPECT_TRUE(sends_.armed);
+}
+
+// What is in the queues when they are armed makes no event.
+TEST_F(RdmaPosting, TheLookBeforeSleepTakesAllThatHasCompleted) {
+  sleeps_on_events();
+  for (uint64_t credit = 0; link_->posted < 100;) ASSERT_EQ(rc::kOk, tell_credit(++credit));
+  for (uint64_t id = 1; id <= 100; ++id) sends_.due.push_back(id);
+  receives_.due.resize(link_->e.receive_depth);
+  EXPECT_EQ(rc::kOk, rc::kRdmaBackend.alive(link_.get(), rc::kNoSide));
+  EXPECT_TRUE(sends_.due.empty());
+  EXPECT_TRUE(receives_.due.empty());
+  EXPECT_EQ(100u, link_->completed);
+  EXPECT_EQ(link_->e.receive_depth, link_->receives);
 }
 #endif

@@ -1,0 +1,106 @@
+// What the connections of a context share of a device. Needs no RDMA: the devices are ones that only have a name.
+#include <gtest/gtest.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <list>
+#include <memory>
+
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include "backends/rdma/link.h"
+#include "capi/rc.h"
+
+namespace {
+
+std::list<ibv_context> g_open;
+int g_downs = 0;  // that nobody has heard of
+
+int next_event(ibv_context*, ibv_async_event* event) {
+  if (g_downs == 0) return -1;
+  --g_downs;
+  *event = {};
+  event->event_type = IBV_EVENT_PORT_ERR;
+  event->element.port_num = 1;
+  return 0;
+}
+
+ibv_context* open_one(ibv_device* device) {
+  ibv_context verbs = {};
+  verbs.device = device;
+  verbs.async_fd = eventfd(0, EFD_CLOEXEC);
+  g_open.push_back(verbs);
+  return &g_open.back();
+}
+int close_one(ibv_context* verbs) {
+  close(verbs->async_fd);
+  g_open.remove_if([=](const ibv_context& open) { return &open == verbs; });
+  return 0;
+}
+
+class RdmaTenancy : public testing::Test {
+ protected:
+  RdmaTenancy() {
+    rc::g_verbs.open_device = open_one;
+    rc::g_verbs.close_device = close_one;
+    rc::g_verbs.get_device_name = [](ibv_device* device) noexcept -> const char* { return device->name; };
+    rc::g_verbs.get_async_event = next_event;
+    rc::g_verbs.ack_async_event = [](ibv_async_event*) noexcept {};
+    strcpy(device_.name, "none0");
+    EXPECT_EQ(RC_OK, rc_open(nullptr, &ctx_));
+    context_ = rc::Handles::context(ctx_.id);
+  }
+  ~RdmaTenancy() override {
+    EXPECT_TRUE(g_open.empty());
+    EXPECT_EQ(RC_OK, rc_close(ctx_));
+  }
+  rc::Tenancy* join() {
+    rc::Tenancy* tenancy = nullptr;
+    EXPECT_EQ(rc::kOk, rc::join_tenancy(*context_, open_one(&device_), true, &tenancy));
+    return tenancy;
+  }
+
+  rc_ctx ctx_ = {0};
+  rc::Context* context_;
+  ibv_device device_ = {};
+};
+
+}  // namespace
+
+TEST_F(RdmaTenancy, ConnectionsOfADeviceShareIt) {
+  rc::Tenancy* first = join();
+  EXPECT_EQ(first, join());
+  EXPECT_EQ(1u, g_open.size());
+  rc::leave_tenancy(*context_, first);
+  rc::leave_tenancy(*context_, first);
+}
+
+TEST_F(RdmaTenancy, OneThatHasFailedServesNobodyMore) {
+  rc::Tenancy* failed = join();
+  failed->failed = true;
+  rc::Tenancy* next = join();
+  EXPECT_NE(failed, next);
+  EXPECT_FALSE(next->failed);
+  EXPECT_NE(failed->watch, next->watch);
+  rc::leave_tenancy(*context_, failed);
+  EXPECT_EQ(next, join());
+  rc::leave_tenancy(*context_, next);
+  rc::leave_tenancy(*context_, next);
+}
+
+TEST_F(RdmaTenancy, WhatHappenedBeforeAChannelIsNotCountedForIt) {
+  auto link = std::make_unique<rc::RdmaLink>();
+  rc::Endpoint e = {};
+  e.tenancy = join();
+  e.port_num = 1;
+  e.inline_bytes = sizeof(rc::Sealed);
+  g_downs = 2;
+  EXPECT_EQ(rc::kOk, rc::fill_link(*context_, rc::Knobs(), &e, rc::RdmaHello(), rc::Agreed(), link.get()));
+  EXPECT_EQ(0, g_downs);
+  EXPECT_EQ(2u, link->port_downs);
+  EXPECT_EQ(2u, link->e.tenancy->port(1).downs);
+  pthread_mutex_destroy(&link->mutex);
+  rc::leave_tenancy(*context_, link->e.tenancy);
+}
+#endif
