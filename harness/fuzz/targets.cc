@@ -12,6 +12,7 @@ const std::vector<Target>& targets() {
       {"tcp_hello", tcp_hello, tcp_hello_seeds()},
       {"hosts", hosts, hosts_seeds()},
       {"mesh_identity", mesh_identity, mesh_identity_seeds()},
+      {"op_frames", op_frames, op_frames_seeds()},
   };
   return all;
 }

@@ -20,6 +20,7 @@ void channel(const uint8_t* data, size_t bytes);        // the whole library, at
 void tcp_frames(const uint8_t* data, size_t bytes);     // what an end of tcp receives
 void tcp_hello(const uint8_t* data, size_t bytes);      // a hello that comes in pieces
 void hosts(const uint8_t* data, size_t bytes);          // the host list of a mesh
+void op_frames(const uint8_t* data, size_t bytes);      // the op ring, and calls between its frames
 void mesh_identity(const uint8_t* data, size_t bytes);  // what a peer of a mesh calls itself
 
 struct Target {
@@ -37,6 +38,7 @@ std::vector<Input> tcp_frames_seeds();
 std::vector<Input> tcp_hello_seeds();
 std::vector<Input> hosts_seeds();
 std::vector<Input> mesh_identity_seeds();
+std::vector<Input> op_frames_seeds();
 
 // A promise. Not assert: it must hold in every build.
 #define PROMISE(condition)                                                            \
