@@ -28,9 +28,10 @@ Code map_pools(uint64_t bytes, bool huge, void** at, uint64_t* mapped) noexcept 
               static_cast<unsigned long long>(*mapped / kHugePage));
 }
 
-// The kernel makes neighbours one that could have been mapped so; pages that were moved there could not.
+// The kernel makes neighbours one that could have been mapped so; pages that were moved there could not. If it is out
+// of mappings it refuses before it changes anything, and the pages stay as they were.
 void renew_pages(void* at, uint64_t bytes) noexcept {
-  mmap(at, bytes, kProtection, kFlags | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  static_cast<void>(mmap(at, bytes, kProtection, kFlags | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
 }  // namespace rc

@@ -28,6 +28,7 @@ CALLS = [
     "memfd_create",
     "mincore",
     "mmap",
+    "mprotect",
     "mremap",
     "munmap",
     "nanosleep",

@@ -194,7 +194,8 @@ TEST_F(DirectCalls, EachFailsOnce) {
   for (auto& [call, count] : calls) printf(" %s %u", call.c_str(), count);
   printf("\n");
   EXPECT_GT(faults, 40);
-  for (const char* call : {"memfd_create", "posix_fallocate", "mmap", "mremap", "fcntl", "sendmsg", "recvmsg"})
+  for (const char* call :
+       {"memfd_create", "posix_fallocate", "mmap", "mprotect", "mremap", "fcntl", "sendmsg", "recvmsg"})
     EXPECT_NE(0u, calls[call]) << call;
 }
 

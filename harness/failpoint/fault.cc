@@ -41,6 +41,7 @@ const std::map<std::string, std::vector<int>>& table() {
       {"memfd_create", {EMFILE, ENFILE, ENOMEM, EPERM, EACCES, ENOSYS}},
       {"mincore", {ENOMEM, EAGAIN}},
       {"mmap", {ENOMEM, EAGAIN, ENFILE}},
+      {"mprotect", {ENOMEM}},
       {"mremap", {ENOMEM}},
       {"nanosleep", {EINTR}},
       {"open", {EINTR, EMFILE, ENFILE, ENOMEM, EACCES}},
