@@ -344,7 +344,7 @@ void Killer::run_stopped(uint32_t count, uint64_t seed) {
       int64_t until = rc::now_ns() + kPatienceNs;
       while (stopped.put_done + stopped.got <= done && rc::now_ns() < until) sleep_ns(100 * 1000);
       if (stopped.put_done + stopped.got <= done)
-        return fail(fmt::format("stop {} of {}: no progress afterwards", i, who));
+        return fail(fmt::format("stop {} of {}: no progress afterwards {}", i, who, board_->victim.problem));
       if (receive(0)) break;
     }
   }
