@@ -343,9 +343,9 @@ void Killer::run_stopped(uint32_t count, uint64_t seed) {
         return fail(fmt::format("stop {} of {}: the other end's deadlines did not pass, or it gave up", i, who));
       int64_t until = rc::now_ns() + kPatienceNs;
       while (stopped.put_done + stopped.got <= done && rc::now_ns() < until) sleep_ns(100 * 1000);
+      if (receive(0)) break;  // if the survivor has ended, its reason is the first one
       if (stopped.put_done + stopped.got <= done)
         return fail(fmt::format("stop {} of {}: no progress afterwards {}", i, who, board_->victim.problem));
-      if (receive(0)) break;
     }
   }
   if (broken_ || pending_.empty() || victim_ < 0) return;
