@@ -336,7 +336,7 @@ TEST_P(Direct, InRandomOrderAgainstAModel) {
   lend_direct(kSpan);
   std::mt19937_64 random(11);
   std::vector<uint8_t> model(kSpan, kFarByte);
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     uint64_t n = 1 + random() % (i % 10 == 0 ? kSpan : 64), at = random() % (kSpan - n + 1);
     uint64_t word_at = random() % (kSpan / 8) * 8, word = random(), held = 0, old = 0;
     memcpy(&held, &model[word_at], sizeof held);
