@@ -681,10 +681,10 @@ int32_t rc_raw_close(rc_raw raw);
  * one. Without RC_MESH_ID this member is the first of the list that has an address of this machine where nobody
  * listens. Returns: RC_OK; RC_E_HOSTS (the reason names the line: not ID HOST:PORT, an id or address twice, a gap in
  * the ids, own id missing); RC_E_TIMEOUT (the reason names who is missing; not with RC_MESH_PARTIAL); RC_E_IDENTITY (at
- * a member's address answers somebody else; the reason names both); RC_E_NAME_IN_USE (somebody listens at the own
- * address); RC_E_POOL (meshes, channels, listeners or rings); else as rc_listen, rc_accept and rc_connect. On failure
- * there is no mesh. Blocks: until the mesh is complete, or the deadline. Threads: any. Order: after rc_open. Since:
- * 0.2. */
+ * a member's address answers somebody else; the reason names both; with RC_MESH_PARTIAL rc_mesh_event tells it, and
+ * whatever else keeps a member away); RC_E_NAME_IN_USE (somebody listens at the own address); RC_E_POOL (meshes,
+ * channels, listeners or rings); else as rc_listen, rc_accept and rc_connect. On failure there is no mesh. Blocks:
+ * until the mesh is complete, or the deadline. Threads: any. Order: after rc_open. Since: 0.2. */
 int32_t rc_mesh_open(rc_ctx ctx, const rc_mesh_config* config, int64_t timeout_ns, rc_mesh* mesh);
 
 /* Gives the channel to a member; the own id's leads to oneself: what is put is got.

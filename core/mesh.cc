@@ -151,7 +151,11 @@ void Mesh::close() noexcept {
 Code Mesh::assemble(Deadline deadline, bool partial) noexcept {
   for (;;) {
     Code code = meet(deadline);
-    if (code == kOk) code = tell_trouble(nullptr);
+    if (partial) {
+      forget_trouble();
+    } else if (code == kOk) {
+      code = tell_trouble(nullptr);
+    }
     if (code != kOk) return code;
     for (uint32_t i = 0; i < list_.count; ++i) {
       Member& m = members_[i];
@@ -215,6 +219,13 @@ bool Mesh::tell_of(uint32_t id, Member& m, MemberEvent* event) noexcept {
   m.loss_told = true;
   *event = {MemberEvent::kLost, id, ended, 0, channel};
   return true;
+}
+
+// The next attempt finds it again, in rc_mesh_event, which tells it with its reason.
+void Mesh::forget_trouble() noexcept {
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    if (!members_[i].trouble_told) members_[i].trouble = kOk;
+  }
 }
 
 bool Mesh::tell(MemberEvent* event) noexcept {

@@ -106,6 +106,7 @@ class Mesh {
   bool tell(MemberEvent* event) noexcept;
   bool tell_of(uint32_t id, Member& member, MemberEvent* event) noexcept;
   Code tell_trouble(MemberEvent* event) noexcept;
+  void forget_trouble() noexcept;
   void take_readiness() noexcept;
   Code wait(Deadline deadline) noexcept;
   int64_t next_due_ns() const noexcept;

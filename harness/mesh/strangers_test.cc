@@ -37,6 +37,7 @@ TEST_P(Strangers, AnotherMemberAtAnAddressIsNamed) {
   Runner first(place(three, 1)), second(place(three, 2));
   Place wrong = place(three, 0);
   wrong.hosts = "0 " + three.uri(0) + "\n1 " + three.uri(2) + "\n2 " + three.uri(1) + "\n";
+  wrong.timeout_ns = 100 * 1000 * 1000;  // so it is found while the mesh is opened, in part, and told afterwards
   {
     Runner mistaken(wrong);
     ASSERT_EQ(RC_OK, mistaken.opened()) << mistaken.reason();
