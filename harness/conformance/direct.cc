@@ -194,12 +194,13 @@ TEST_P(Direct, WhatCannotBeGrantedDirectlyIsNot) {
 TEST_P(Direct, LargeOnesAreWhole) {
   constexpr uint64_t kLarge = 1000001;
   lend_direct(kLarge);
-  for (uint64_t i = 0; i < kLarge; ++i) local()[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  uint8_t* bytes = local();
+  for (uint64_t i = 0; i < kLarge; ++i) bytes[i] = static_cast<uint8_t>(i * 7 + i / 256);
   EXPECT_RC(RC_OK, write_alone(0, 0, kLarge));
-  memset(local(), 0, kLarge);
+  memset(bytes, 0, kLarge);
   EXPECT_RC(RC_OK, read_alone(0, 0, kLarge));
   uint64_t right = 0;
-  while (right < kLarge && local()[right] == static_cast<uint8_t>(right * 7 + right / 256)) ++right;
+  while (right < kLarge && bytes[right] == static_cast<uint8_t>(right * 7 + right / 256)) ++right;
   EXPECT_EQ(kLarge, right);
 }
 
@@ -336,6 +337,7 @@ TEST_P(Direct, InRandomOrderAgainstAModel) {
   lend_direct(kSpan);
   std::mt19937_64 random(11);
   std::vector<uint8_t> model(kSpan, kFarByte);
+  uint8_t* bytes = local();
   for (int i = 0; i < 5000; ++i) {
     uint64_t n = 1 + random() % (i % 10 == 0 ? kSpan : 64), at = random() % (kSpan - n + 1);
     uint64_t word_at = random() % (kSpan / 8) * 8, word = random(), held = 0, old = 0;
@@ -343,7 +345,7 @@ TEST_P(Direct, InRandomOrderAgainstAModel) {
     rc_request request{0};
     switch (random() % 4) {
       case 0:
-        for (uint64_t k = 0; k < n; ++k) local()[k] = model[at + k] = static_cast<uint8_t>(random());
+        for (uint64_t k = 0; k < n; ++k) bytes[k] = model[at + k] = static_cast<uint8_t>(random());
         ASSERT_RC(RC_OK, write_alone(0, at, n));
         continue;
       case 1:
