@@ -5,6 +5,10 @@
 
 #include "harness/hostile/ordeal.h"
 
+// tsan takes the connect that resets a tcp connection, while the other side may be in send, for the making of another
+// descriptor.
+extern "C" const char* __tsan_default_suppressions() { return "race:rc::reset_connection\n"; }
+
 namespace hostile {
 namespace {
 
