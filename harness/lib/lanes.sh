@@ -56,8 +56,9 @@ run_rdma_lane() {
     "${on_device[@]}" "$results" "${programs[@]}" || true
     return
   fi
-  need "${GUEST_PACKAGES[@]}"
-  if ! command -v qemu-system-x86_64 >/dev/null; then
+  if ! need "${GUEST_PACKAGES[@]}"; then
+    echo "no RDMA device here, and what a guest needs could not be installed" >"$results/skipped"
+  elif ! command -v qemu-system-x86_64 >/dev/null; then
     echo "no RDMA device here, and no qemu-system-x86 for a guest that has one" >"$results/skipped"
   elif ! harness/guest/kernel >/dev/null; then
     echo "no RDMA device here, and no kernel for a guest that has one" >"$results/skipped"
