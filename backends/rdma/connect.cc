@@ -258,8 +258,7 @@ Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams&
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
     Attempt a = {context, uri, knobs, params, deadline, answer, {}, {}, {}};
     code = attempt(a, to, static_cast<RdmaLink*>(l));
-    if (code == kTimeout && nobody && !l->heard)
-      return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
+    if (code == kTimeout && nobody) return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
     if (code != kNoListener && code != kHandshake) return code;
     nobody = code == kNoListener;
     if (deadline.left(now_ns()) == 0) {
