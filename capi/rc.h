@@ -544,14 +544,15 @@ int32_t rc_listener_close(rc_listener listener);
 
 /* Connects to a listener; keeps trying until the deadline while nobody listens.
  * Parameters: ctx; uri; config - or NULL, read during the call only; timeout_ns - nanoseconds; channel - out.
- * Returns: RC_OK; RC_E_NO_LISTENER (the deadline passed and nobody listened); RC_E_TIMEOUT (somebody listens but did
- * not accept); RC_E_STOPPED; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the
- * listener has another ring size); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION
- * (also: other user, wrong token); RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died
- * in the handshake); RC_E_CORRUPT (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline);
- * RC_E_NO_DEVICE (rdma: no device, library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is
- * none of its members); RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the connection, or the deadline;
- * a look-up of a host's name knows no deadline. Threads: any. Order: after rc_open. Since: 0.1. */
+ * Returns: RC_OK; RC_E_NO_LISTENER (the deadline passed and nobody listened; over rdma also if the listener came
+ * after the first try and did not accept); RC_E_TIMEOUT (somebody listens but did not accept); RC_E_STOPPED;
+ * RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the listener has another ring size);
+ * RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION (also: other user, wrong token);
+ * RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died in the handshake); RC_E_CORRUPT
+ * (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline); RC_E_NO_DEVICE (rdma: no device,
+ * library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is none of its members);
+ * RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the connection, or the deadline; a look-up of a host's
+ * name knows no deadline. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
 
