@@ -143,22 +143,13 @@ TEST_P(Lists, OneBadPieceAndNothingIsDone) {
 // The bytes of all pieces are there when the notice is.
 TEST_P(Lists, GatheredThenPut) {
   constexpr uint64_t kLarge = 60000;
-  const uint64_t times = rounds(100);
   lend(kLarge);
   rc_slice slices[] = {slice_of(local_, 0, 11), slice_of(local_, 11, 40000), slice_of(local_, 40000, kLarge)};
-  far().start(on(Op::kNotices, times));
-  for (uint64_t round = 1; round <= times; ++round) {
-    memset(local(), static_cast<int>(round), kLarge);
-    rc_request request{0};
-    auto notice = static_cast<uint8_t>(round);
-    ASSERT_RC(RC_OK, rc_writev(slices, 3, remote_, 0, nullptr, &request));
-    ASSERT_RC(RC_OK, rc_put(ch_, &notice, 1, kPatience, nullptr));
-    char answer = 0;
-    ASSERT_RC(RC_OK, rc_get(ch_, &answer, 1, kPatience, nullptr));
-    ASSERT_RC(RC_OK, finish(request));
-  }
-  Reply reply = far().finish();
-  EXPECT_EQ(RC_OK, reply.code) << "round " << reply.wrong << ": " << reply.reason;
+  expect_notices_behind(kLarge, rounds(100), [&] {
+    rc_request whole{0};
+    EXPECT_RC(RC_OK, rc_writev(slices, 3, remote_, 0, nullptr, &whole));
+    return std::vector<rc_request>{whole};
+  });
 }
 
 TEST_P(Lists, EveryPieceKeepsItsRegionUntilItIsOver) {

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include <string>
+#include <vector>
+
 #include "harness/conformance/memory_actor.h"
 #include "harness/conformance/pair.h"
 
@@ -78,6 +81,24 @@ class MemoryPair : public Pair {
       return code != RC_E_WOULD_BLOCK;
     });
     return code;
+  }
+  // What `post` posts is in the far region before the notice of the put behind it is got, round by round. n: the bytes
+  // here that say which round it is. post: gives the requests to be waited for.
+  template <class Post>
+  void expect_notices_behind(uint64_t n, uint64_t times, Post post) {
+    far().start(on(Op::kNotices, times));
+    for (uint64_t round = 1; round <= times; ++round) {
+      auto notice = static_cast<uint8_t>(round);
+      char answer = 0;
+      memset(local(), notice, n);
+      const std::vector<rc_request> requests = post();
+      ASSERT_RC(RC_OK, rc_put(ch_, &notice, 1, kPatience, nullptr));
+      ASSERT_RC(RC_OK, rc_get(ch_, &answer, 1, kPatience, nullptr));
+      for (rc_request request : requests) ASSERT_RC(RC_OK, finish(request));
+    }
+    Reply reply = far().finish();
+    EXPECT_EQ(RC_OK, reply.code) << "round " << reply.wrong << ": " << reply.reason;
+    EXPECT_EQ(times, reply.done);
   }
   int32_t write(uint64_t at, uint64_t n) {
     rc_request request{0};

@@ -129,42 +129,23 @@ TEST_P(Operations, FetchAndAddFromBothSidesAtOnce) {
 // The ordering promise: a notice never overtakes what was written before it, however large that was.
 TEST_P(Operations, WriteThenPut) {
   constexpr uint64_t kLarge = 100000;
-  const uint64_t times = rounds(100);
   lend(kLarge);
-  far().start(on(Op::kNotices, times));
-  for (uint64_t round = 1; round <= times; ++round) {
-    memset(local(), static_cast<int>(round), kLarge);
+  expect_notices_behind(kLarge, rounds(100), [&] {
     rc_request whole{0};
-    auto notice = static_cast<uint8_t>(round);
-    ASSERT_RC(RC_OK, rc_write(local_, 0, remote_, 0, kLarge, &whole));
-    ASSERT_RC(RC_OK, rc_put(ch_, &notice, 1, kPatience, nullptr));
-    char answer = 0;
-    ASSERT_RC(RC_OK, rc_get(ch_, &answer, 1, kPatience, nullptr));
-    ASSERT_RC(RC_OK, finish(whole));
-  }
-  Reply reply = far().finish();
-  EXPECT_EQ(RC_OK, reply.code) << "round " << reply.wrong << ": " << reply.reason;
-  EXPECT_EQ(times, reply.done);
+    EXPECT_RC(RC_OK, rc_write(local_, 0, remote_, 0, kLarge, &whole));
+    return std::vector<rc_request>{whole};
+  });
 }
 
 TEST_P(Operations, SmallWritesThenPut) {
   constexpr uint64_t kPieces = 16, kPiece = 8;
-  const uint64_t times = rounds(200);
   lend(kPieces * kPiece);
-  far().start(on(Op::kNotices, times));
-  for (uint64_t round = 1; round <= times; ++round) {
-    auto notice = static_cast<uint8_t>(round);
-    memset(local(), notice, kPiece);
+  expect_notices_behind(kPiece, rounds(200), [&] {
     std::vector<rc_request> requests(kPieces);
     for (uint64_t i = 0; i < kPieces; ++i)
-      ASSERT_RC(RC_OK, rc_write(local_, 0, remote_, i * kPiece, kPiece, &requests[i]));
-    ASSERT_RC(RC_OK, rc_put(ch_, &notice, 1, kPatience, nullptr));
-    char answer = 0;
-    ASSERT_RC(RC_OK, rc_get(ch_, &answer, 1, kPatience, nullptr));
-    for (rc_request request : requests) ASSERT_RC(RC_OK, finish(request));
-  }
-  Reply reply = far().finish();
-  EXPECT_EQ(RC_OK, reply.code) << "round " << reply.wrong << ": " << reply.reason;
+      EXPECT_RC(RC_OK, rc_write(local_, 0, remote_, i * kPiece, kPiece, &requests[i]));
+    return requests;
+  });
 }
 
 TEST_P(Operations, WriteThenWriteWithImmediate) {
