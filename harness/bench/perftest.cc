@@ -57,17 +57,19 @@ std::vector<double> figures_of(const std::string& output) {
   return figures;
 }
 
-// perftest's latency is one way, half of a round trip; ours is the round trip.
-Sample latency_of(const std::vector<double>& figures) {
+// perftest's latency of a SEND or WRITE is one way, half of a round trip, that of a READ or atomic is all of it, and
+// ours is all of it.
+Sample latency_of(const std::vector<double>& figures, bool one_way) {
   enum { kBytes, kCount, kMin, kMax, kTypical, kAverage, kDeviation, kP99, kP999, kAll };
   if (figures.size() < kAll) return Sample::failure("");
+  double ways = one_way ? 2 : 1;
   Sample sample;
   sample.ok = true;
   sample.count = static_cast<uint64_t>(figures[kCount]);
-  sample.seconds = 2 * figures[kAverage] * figures[kCount] / 1e6;
-  sample.p50 = 2000 * figures[kTypical];
-  sample.p99 = 2000 * figures[kP99];
-  sample.p999 = 2000 * figures[kP999];
+  sample.seconds = ways * figures[kAverage] * figures[kCount] / 1e6;
+  sample.p50 = ways * 1000 * figures[kTypical];
+  sample.p99 = ways * 1000 * figures[kP99];
+  sample.p999 = ways * 1000 * figures[kP999];
   return sample;
 }
 
@@ -90,9 +92,13 @@ Sample perftest_sample(const std::string& limit, const Placement& placement, con
   int port = fresh_port();
   for (const std::string& word :
        {std::string("-d"), at.device, std::string("-i"), std::to_string(at.port), std::string("-x"),
-        std::to_string(at.gid_index), std::string("-F"), std::string("-s"), std::to_string(job.bytes),
-        std::string("-n"), std::to_string(std::max<uint64_t>(job.count, 5)), std::string("-p"), std::to_string(port)}) {
+        std::to_string(at.gid_index), std::string("-F"), std::string("-n"),
+        std::to_string(std::max<uint64_t>(job.count, 5)), std::string("-p"), std::to_string(port)}) {
     argv.push_back(word);
+  }
+  if (limit != kAtomicLat) {  // its words have 8 bytes
+    argv.push_back("-s");
+    argv.push_back(std::to_string(job.bytes));
   }
   Program server(argv, placement.cpu[0]);
   for (uint64_t until = monotonic_ns() + kUpNs; !listens(port);) {
@@ -104,7 +110,8 @@ Sample perftest_sample(const std::string& limit, const Placement& placement, con
   if (!client.finish(kProgramS)) return Sample::failure(client.why());
   if (!server.finish(kProgramS)) return Sample::failure(server.why());
   std::vector<double> figures = figures_of(client.output());
-  Sample sample = limit == kWriteBw ? bandwidth_of(figures) : latency_of(figures);
+  Sample sample =
+      limit == kWriteBw ? bandwidth_of(figures) : latency_of(figures, limit != kReadLat && limit != kAtomicLat);
   if (!sample.ok) sample.why = limit + " printed something else than its figures: " + client.output();
   return sample;
 }

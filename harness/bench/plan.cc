@@ -5,7 +5,7 @@
 namespace rcbench {
 namespace {
 
-bool is_stream(const Case& c) { return c.name == "stream"; }
+bool is_stream(const Case& c) { return c.name == "stream" || c.name == "op stream"; }
 
 Job job_of(const Case& c, uint64_t count, size_t ring_bytes) {
   Job job = {c.bytes, count, 0, ring_bytes};

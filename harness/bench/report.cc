@@ -159,6 +159,14 @@ std::string tables_of(const std::vector<Row>& rows) {
                                   name));
   }
   out += stream_table(groups_of(rows, "direct stream"));
+  for (const char* name : {"op write", "op read", "op add"}) {
+    out += latency_table(
+        groups_of(rows, name),
+        fmt::format("{}: one in ns until the end that asked knows that it is done; ratio = value / limit (of "
+                    "ib_write_lat the round trip), smaller is better\n",
+                    name));
+  }
+  out += stream_table(groups_of(rows, "op stream"));
   for (const Row& row : rows) {
     if (row.value) continue;
     std::string what = row.bytes == 0 ? row.case_name : fmt::format("{} {} B", row.case_name, row.bytes);

@@ -32,6 +32,9 @@ inline constexpr const char kWriteLat[] = "ib_write_lat";
 inline constexpr const char kSendLat[] = "ib_send_lat";
 inline constexpr const char kSendLatEvents[] = "ib_send_lat -e";
 inline constexpr const char kWriteBw[] = "ib_write_bw";
+inline constexpr const char kReadLat[] = "ib_read_lat";
+inline constexpr const char kAtomicLat[] = "ib_atomic_lat";
+inline constexpr const char kDirectSuffix[] = ", direct grant";
 
 // What was measured on.
 struct Machine {
