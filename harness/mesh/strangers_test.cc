@@ -16,8 +16,7 @@ namespace {
 
 class Strangers : public TwoMembers {};
 
-INSTANTIATE_TEST_SUITE_P(Over, Strangers, testing::Values("tcp", "shm"),
-                         [](const auto& each) { return std::string(each.param); });
+INSTANTIATE_TEST_SUITE_P(Over, Strangers, testing::Values("tcp", "shm", "shm+tcp", "tcp+shm"), name_of_scheme);
 
 TEST_P(Strangers, AnotherMeshAtAnAddressIsNamed) {
   Place other = place(lists, 1);
