@@ -145,6 +145,7 @@ extern "C" {
 #define RC_E_UNREACHABLE (-311)    /* there is no way to that address, or it is none of this machine's to listen at */
 #define RC_E_NO_DEVICE (-312)      /* no RDMA device, library or port that would do; the reason says what to do */
 #define RC_E_IDENTITY (-313)       /* whoever is at the other end is not who should be; the reason names who it is */
+#define RC_E_DUPLICATE (-314)      /* two processes are the same member of a mesh; the reason names both */
 
 #define RC_FOREVER INT64_C(-1)
 
@@ -550,9 +551,10 @@ int32_t rc_listener_close(rc_listener listener);
  * RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION (also: other user, wrong token);
  * RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died in the handshake); RC_E_CORRUPT
  * (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline); RC_E_NO_DEVICE (rdma: no device,
- * library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is none of its members);
- * RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the connection, or the deadline; a look-up of a host's
- * name knows no deadline. Threads: any. Order: after rc_open. Since: 0.1. */
+ * library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is none of its members) or
+ * RC_E_DUPLICATE (says it is one, and another is); RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the
+ * connection, or the deadline; a look-up of a host's name knows no deadline. Threads: any. Order: after rc_open. Since:
+ * 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
 
@@ -674,7 +676,7 @@ int32_t rc_raw_close(rc_raw raw);
 /* A mesh has a channel between any two members of a host list. The member with the lower id connects, the other one
  * accepts; nothing of it happens outside of rc_mesh_* calls. A member that is lost may come back: it is taken in again
  * by a few calls of rc_mesh_event at both ends, at whatever moments they are made, if there are less than five seconds
- * between two of them (over loop, rdma and lists: while both ends are in one), and has a new channel then. */
+ * between two of them (over loop and rdma: while both ends are in one), and has a new channel then. */
 
 /* Opens a mesh: listens at this member's address, connects, and waits until every member is there, in any start order.
  * Parameters: ctx; config - read during the call only; timeout_ns - nanoseconds; mesh - out. The context needs
@@ -683,9 +685,10 @@ int32_t rc_raw_close(rc_raw raw);
  * listens. Returns: RC_OK; RC_E_HOSTS (the reason names the line: not ID HOST:PORT, an id or address twice, a gap in
  * the ids, own id missing); RC_E_TIMEOUT (the reason names who is missing; not with RC_MESH_PARTIAL); RC_E_IDENTITY (at
  * a member's address answers somebody else; the reason names both; with RC_MESH_PARTIAL rc_mesh_event tells it, and
- * whatever else keeps a member away); RC_E_NAME_IN_USE (somebody listens at the own address); RC_E_POOL (meshes,
- * channels, listeners or rings); else as rc_listen, rc_accept and rc_connect. On failure there is no mesh. Blocks:
- * until the mesh is complete, or the deadline. Threads: any. Order: after rc_open. Since: 0.2. */
+ * whatever else keeps a member away); RC_E_DUPLICATE (as rc_mesh_event, also only without RC_MESH_PARTIAL);
+ * RC_E_NAME_IN_USE (somebody listens at the own address); RC_E_POOL (meshes, channels, listeners or rings); else as
+ * rc_listen, rc_accept and rc_connect. On failure there is no mesh. Blocks: until the mesh is complete, or the
+ * deadline. Threads: any. Order: after rc_open. Since: 0.2. */
 int32_t rc_mesh_open(rc_ctx ctx, const rc_mesh_config* config, int64_t timeout_ns, rc_mesh* mesh);
 
 /* Gives the channel to a member; the own id's leads to oneself: what is put is got.
@@ -701,7 +704,10 @@ int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
  * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_CLOSING; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG;
  * RC_E_BUSY (another thread is in it); RC_E_POOL and what else rc_accept fails with: who wants to come in has to wait;
  * RC_E_IDENTITY, else as rc_connect and rc_accept, with event->member: that member cannot be connected to, told once
- * while it stays so. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a
+ * while it stays so; RC_E_DUPLICATE: two processes are event->member, told to who meets both, or, to the one that came
+ * first, another process is this member and event->member has it in its place. The newest has the place; the other is
+ * refused while that one is there, and comes back when it has gone. The reason says where both are, or their common
+ * address. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a
  * member missing that this end connects to, 10 milliseconds longer over loop, 200 over rdma; for the look-up of a
  * missing member's name, which knows no deadline. Threads: one at a time; puts and gets on the channels, and
  * rc_channel_close, go on in others. Order: a loss comes before the return. Since: 0.2. */

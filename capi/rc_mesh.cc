@@ -12,7 +12,7 @@
 namespace rc {
 namespace {
 
-static_assert(kHosts == RC_E_HOSTS && kIdentity == RC_E_IDENTITY);
+static_assert(kHosts == RC_E_HOSTS && kIdentity == RC_E_IDENTITY && kDuplicate == RC_E_DUPLICATE);
 static_assert(sizeof(rc_mesh_state::name) >= kMeshNameBytes && sizeof(rc_mesh_state::uri) >= kUriBytes);
 static_assert(MemberEvent::kConnected == RC_MEMBER_CONNECTED && MemberEvent::kAccepted == RC_MEMBER_ACCEPTED &&
               MemberEvent::kLost == RC_MEMBER_LOST);

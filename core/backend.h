@@ -128,8 +128,8 @@ struct Link : Agreed {
   Why why;
   char identity[kIdentityBytes];
   char uri[kUriBytes];
-  // Set by connect: at the end somebody listened and had answered, whatever came of it. (A backend without a place in
-  // lists need not tell.)
+  // Set by connect and pursue: at the end somebody listened and had answered, whatever came of it. (A backend without a
+  // place in lists need not tell.)
   bool heard;
   // Told to connect, 0 or a time: a listener that has answered is waited for until then, if that is after the deadline.
   // To leave it half way could leave it with a channel that nobody is at the other end of.
@@ -163,11 +163,12 @@ enum Reach : uint32_t {
 };
 
 // An attempt to connect that goes on over several calls. A backend's own struct begins with this one; core has zeroed
-// it and set fd to -1 before the first of its attempts.
+// it, but for ops and turn, and set fd to -1 before the first of its attempts.
 struct Pursuit {
   const Backend* ops;
-  int fd;        // becomes ready when the attempt can go on; -1: none is under way
-  short events;  // ready for what: POLLIN or POLLOUT
+  int fd;         // becomes ready when the attempt can go on; -1: none is under way
+  short events;   // ready for what: POLLIN or POLLOUT
+  uint32_t turn;  // counts the attempts that were begun: of several addresses of a name each tries the next one
 };
 
 // For a backend whose attempts do not go on: its connect, and nothing that could be abandoned.

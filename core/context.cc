@@ -57,7 +57,7 @@ size_t Context::pursuit_stride() noexcept {
   size_t most = sizeof(Pursuit);
   for (const Backend* const* b = g_backends; *b != nullptr; ++b)
     most = (*b)->pursuit_bytes > most ? (*b)->pursuit_bytes : most;
-  return round_up(most, kPair);
+  return round_up(sizeof(FallbackPursuit) + most, kPair);
 }
 
 Code Context::pool_full(const char* pool, uint32_t size, const char* field) noexcept {

@@ -27,15 +27,7 @@ constexpr int64_t kLookNs = int64_t{1} * 1000 * 1000 * 1000;
 
 int64_t doubled(int64_t ns, int64_t most) noexcept { return ns * 2 < most ? ns * 2 : most; }
 
-// What became of a member.
-struct Result {
-  Code code;      // kOk: not tried yet
-  bool out;       // it will not do, however long we try
-  bool answered;  // somebody listens there
-  char reason[200];
-};
-
-void note(Result* result, Code code) noexcept {
+void note(MemberResult* result, Code code) noexcept {
   result->code = code;
   snprintf(result->reason, sizeof result->reason, "%s", reason());
 }
@@ -56,7 +48,7 @@ struct Text {
 };
 
 // "SCHEME: REASON" of each member that has one, up to `end`.
-void add_reasons(const Transports& list, const Result* results, uint32_t end, Text* text) noexcept {
+void add_reasons(const Transports& list, const MemberResult* results, uint32_t end, Text* text) noexcept {
   const char* before = "";
   for (uint32_t i = 0; i < end; ++i) {
     if (results[i].code == kOk) continue;
@@ -66,7 +58,7 @@ void add_reasons(const Transports& list, const Result* results, uint32_t end, Te
 }
 
 // Its code is that of the first member somebody answered, else that of the last one.
-Code all_failed(const Uri& uri, const Transports& list, const Result* results) noexcept {
+Code all_failed(const Uri& uri, const Transports& list, const MemberResult* results) noexcept {
   char reasons[kChoiceBytes] = "";
   Text text = {reasons, sizeof reasons};
   add_reasons(list, results, list.count, &text);
@@ -98,7 +90,7 @@ struct Connecting {
   Deadline deadline;
   Link* link;
   Transports list;
-  Result results[kTransportsMax];
+  MemberResult* results;
   LocalNumbers here;  // numeric addresses of the host, if it is this machine
 };
 
@@ -107,7 +99,7 @@ bool passes(Code code) noexcept {
   return code == kNoListener || code == kTimeout || code == kUnreachable || code == kPeerDead || code == kHandshake;
 }
 
-Code try_at(Connecting& c, const Backend* member, const char* host, Deadline until, Result* result) noexcept {
+Code try_at(Connecting& c, const Backend* member, const char* host, Deadline until, MemberResult* result) noexcept {
   Uri uri;
   Code code = uri_for(c.uri, member, host, c.list.port, &uri);
   if (code != kOk) return code;
@@ -124,8 +116,8 @@ Code try_at(Connecting& c, const Backend* member, const char* host, Deadline unt
 
 // A listener of this machine may listen at the very address, or at all of them: the first is looked for first, as the
 // system does it for tcp.
-Code try_here(Connecting& c, const Backend* member, Deadline until, Result* result) noexcept {
-  Result first = {};
+Code try_here(Connecting& c, const Backend* member, Deadline until, MemberResult* result) noexcept {
+  MemberResult first = {};
   for (uint32_t i = 0; i < c.here.count; ++i) {
     Code code = try_at(c, member, c.here.at[i], until, result);
     if (code != kNoListener || result->answered) return code;
@@ -137,7 +129,7 @@ Code try_here(Connecting& c, const Backend* member, Deadline until, Result* resu
 
 Code try_member(Connecting& c, uint32_t i, int64_t try_ns) noexcept {
   const Backend* member = c.list.at[i];
-  Result* result = &c.results[i];
+  MemberResult* result = &c.results[i];
   uint32_t left = 0;
   for (uint32_t k = 0; k < c.list.count; ++k) left += c.results[k].out ? 0 : 1;
   // With nobody else to be tried it may have all the time, but for one that has several places to look at.
@@ -173,12 +165,18 @@ Code look_at_host(Connecting& c) noexcept {
   return kOk;
 }
 
+// A client's list; port 0 is none.
+Code read_client_list(const Uri& uri, Transports* list) noexcept {
+  Code code = read_transports(uri, list);
+  if (code != kOk || list->port != 0) return code;
+  return fail(kUri, "URI \"%s\": port 0 is for listeners; a client names the port that the listener got", uri.text);
+}
+
 Code fallback_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
                       Link* link) noexcept {
-  Connecting c = {context, uri, params, deadline, link, {}, {}, {}};
-  Code code = read_transports(uri, &c.list);
-  if (code == kOk && c.list.port == 0)
-    code = fail(kUri, "URI \"%s\": port 0 is for listeners; a client names the port that the listener got", uri.text);
+  MemberResult results[kTransportsMax] = {};
+  Connecting c = {context, uri, params, deadline, link, {}, results, {}};
+  Code code = read_client_list(uri, &c.list);
   if (code == kOk) code = look_at_host(c);
   if (code != kOk) return code;
   int64_t try_ns = c.here.count != 0 ? kTryNearNs : kTryFarNs;
@@ -198,6 +196,97 @@ Code fallback_connect(Context& context, const Uri& uri, const ChannelParams& par
     code = wait_readable(-1, context.stop_fd(), deadline.sooner(pause));
     if (code != kTimeout) return code;
   }
+}
+
+// ------------------------------------------------------------------------------------------- connecting in several
+// calls
+
+FallbackPursuit* fallback(Pursuit* p) noexcept { return static_cast<FallbackPursuit*>(p); }
+
+// The next place, or the next member's first.
+void move_on(FallbackPursuit* a, bool same_member) noexcept {
+  a->fd = -1;
+  a->place = same_member ? a->place + 1 : 0;
+  a->member += same_member ? 0 : 1;
+}
+
+// The attempt at the place whose turn it is may begin. Not kOk: there is none.
+Code begin_place(Connecting& c, FallbackPursuit* a) noexcept {
+  const Backend* member = c.list.at[a->member];
+  bool near = member->reach == kThisHost;
+  if (near && c.here.count == 0) {
+    Code code = look_at_host(c);
+    if (code != kOk) note(&c.results[a->member], code);
+    if (c.results[a->member].code != kOk) return c.results[a->member].code;
+  }
+  if (near && a->place >= c.here.count) a->place = 0;  // the machine's addresses have changed meanwhile
+  Uri uri;
+  Code code = uri_for(c.uri, member, near ? c.here.at[a->place] : c.list.host, c.list.port, &uri);
+  if (code != kOk) return code;
+  memcpy(a->uri, uri.text, sizeof a->uri);
+  memset(static_cast<void*>(a->own()), 0, member->pursuit_bytes);
+  a->own()->ops = member;
+  a->own()->fd = -1;
+  a->own()->turn = a->turn;
+  return kOk;
+}
+
+// Goes on with the attempt at one place, or begins it. kWouldBlock, kPool: a->fd tells whether it is under way.
+Code pursue_place(Connecting& c, FallbackPursuit* a) noexcept {
+  const Backend* member = c.list.at[a->member];
+  Uri uri;
+  Code code = uri.parse(a->uri);
+  if (code != kOk) return code;
+  Context::blank(c.link, member->link_bytes);
+  c.link->ops = member;
+  c.link->heard_until_ns = c.deadline.at();
+  memcpy(c.link->uri, uri.text, sizeof c.link->uri);
+  code = member->pursue(c.context, uri, c.params, c.deadline, a->own(), c.link);
+  a->fd = a->own()->fd;
+  a->events = a->own()->events;
+  if (code == kOk || a->fd >= 0) return code;
+  MemberResult* result = &c.results[a->member];
+  result->answered = c.link->heard;
+  // Of several places where nobody listens the first one's reason is told.
+  if (a->place == 0 || code != kNoListener || result->answered) note(result, code);
+  return code;
+}
+
+// Through the list once. A member whose attempts do not go on has the call's time.
+Code fallback_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
+                     Link* link) noexcept {
+  FallbackPursuit* a = fallback(pursuit);
+  Connecting c = {context, uri, params, deadline, link, {}, a->results, {}};
+  Code code = read_client_list(uri, &c.list);
+  if (code != kOk) return code;
+  if (a->fd < 0 && a->member >= c.list.count) a->member = 0;
+  if (a->fd < 0 && a->member == 0) {
+    memset(static_cast<void*>(a->results), 0, sizeof a->results);
+    ++a->turn;
+  }
+  while (a->member < c.list.count) {
+    if (a->fd < 0) code = begin_place(c, a);
+    if (a->fd >= 0 || code == kOk) code = pursue_place(c, a);
+    if (a->fd >= 0) return code;
+    if (code == kOk) tell_choice(c, a->member);
+    if (code == kOk || code == kStopped || code == kUri) {
+      a->member = 0;
+      a->place = 0;
+      return code;
+    }
+    bool more = code == kNoListener && !c.results[a->member].answered && a->place + 1 < c.here.count;
+    move_on(a, more && c.list.at[a->member]->reach == kThisHost);
+  }
+  return all_failed(uri, c.list, c.results);
+}
+
+// The member after the one that was silent has its turn now: or those behind it never had one.
+void fallback_abandon(Pursuit* pursuit) noexcept {
+  FallbackPursuit* a = fallback(pursuit);
+  a->own()->ops->abandon(a->own());
+  a->results[a->member].answered = false;
+  note(&a->results[a->member], fail_plain(kTimeout, "no answer in the time that an attempt has"));
+  move_on(a, false);
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -245,7 +334,7 @@ uint16_t port_of(const Uri& uri) noexcept {
 }
 
 // Port 0: the first member that says what the system chose decides for all.
-Code choose_port(Context& context, FallbackPoint* point, Transports* list, Result* results) noexcept {
+Code choose_port(Context& context, FallbackPoint* point, Transports* list, MemberResult* results) noexcept {
   for (uint32_t i = 0; i < list->count && list->port == 0; ++i) {
     if (list->at[i]->reach != kAnyHost) continue;
     ListenPoint* made = nullptr;
@@ -275,7 +364,7 @@ Code choose_port(Context& context, FallbackPoint* point, Transports* list, Resul
 }
 
 Code listen_everywhere(Context& context, FallbackPoint* point, const Transports& list, const LocalNumbers& here,
-                       Result* results) noexcept {
+                       MemberResult* results) noexcept {
   for (uint32_t i = 0; i < list.count; ++i) {
     if (results[i].answered || results[i].code != kOk) continue;
     bool near = list.at[i]->reach == kThisHost;
@@ -291,7 +380,7 @@ Code listen_everywhere(Context& context, FallbackPoint* point, const Transports&
   return kOk;
 }
 
-void tell_where(FallbackPoint* point, const Transports& list, const Result* results) noexcept {
+void tell_where(FallbackPoint* point, const Transports& list, const MemberResult* results) noexcept {
   Text text = {point->choice, sizeof point->choice};
   text.add("listens at");
   for (uint32_t i = 0; i < point->count; ++i) text.add(" %s", point->members[i]->uri.text);
@@ -303,7 +392,7 @@ void tell_where(FallbackPoint* point, const Transports& list, const Result* resu
 Code fallback_listen(Context& context, ListenPoint* p) noexcept {
   FallbackPoint* point = fallback(p);
   Transports list;
-  Result results[kTransportsMax] = {};
+  MemberResult results[kTransportsMax] = {};
   LocalAddresses addresses;
   LocalNumbers here = {};
   Code code = read_transports(p->uri, &list);
@@ -315,7 +404,7 @@ Code fallback_listen(Context& context, ListenPoint* p) noexcept {
   if (list.port == 0) code = choose_port(context, point, &list, results);
   if (code == kOk) code = listen_everywhere(context, point, list, here, results);
   if (code == kOk && point->count == 0) {
-    for (Result& r : results) r.answered = false;
+    for (MemberResult& r : results) r.answered = false;
     code = all_failed(p->uri, list, results);
   }
   if (code == kOk) {
@@ -338,7 +427,7 @@ void fallback_unlisten(Context& context, ListenPoint* p) noexcept { leave_member
 
 // One look at every member; kTimeout: no client is through.
 Code accept_once(Context& context, FallbackPoint* point, Link* link) noexcept {
-  Result trouble = {};
+  MemberResult trouble = {};
   for (uint32_t i = 0; i < point->count; ++i) {
     ListenPoint* member = point->members[(point->turn + i) % point->count];
     Context::blank(link, member->ops->link_bytes);
@@ -390,6 +479,11 @@ const Backend kFallbackBackend = {"list",
                                   no_delivered,
                                   no_alive,
                                   no_ring,
-                                  no_interrupt};
+                                  no_interrupt,
+                                  kNotListed,
+                                  &kNoExtras,
+                                  sizeof(FallbackPursuit),
+                                  fallback_pursue,
+                                  fallback_abandon};
 
 }  // namespace rc

@@ -19,6 +19,26 @@ struct FallbackPoint : ListenPoint {
   char choice[kChoiceBytes];  // for rc_listener_choice
 };
 
+// What became of a member.
+struct MemberResult {
+  Code code;      // kOk: not tried yet
+  bool out;       // it will not do, however long we try
+  bool answered;  // somebody listens there
+  char reason[200];
+};
+
+// An attempt to connect in several calls: each member has its turn, and each place of a member of this machine. Behind
+// it lies the member's own.
+struct FallbackPursuit : Pursuit {
+  uint32_t member;  // whose turn it is
+  uint32_t place;   // the number of the place
+  MemberResult results[kTransportsMax];
+  char uri[kUriBytes];  // of the place
+
+  Pursuit* own() noexcept { return reinterpret_cast<Pursuit*>(this + 1); }
+};
+static_assert(sizeof(FallbackPursuit) % alignof(max_align_t) == 0);
+
 extern const Backend kFallbackBackend;
 
 }  // namespace rc

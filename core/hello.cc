@@ -18,8 +18,8 @@ bool same_token(const char* a, const char* b) noexcept {
 
 // Codes that a refusal may carry; anything else from a peer becomes kRefused.
 bool may_refuse_with(int32_t code) noexcept {
-  constexpr Code kAllowed[] = {kHandshake, kSize,    kNoPermission,  kVersion, kLayout,  kNotRingchan,
-                               kNoMemory,  kNoSpace, kNoDescriptors, kPool,    kIdentity};
+  constexpr Code kAllowed[] = {kHandshake, kSize,    kNoPermission,  kVersion, kLayout,   kNotRingchan,
+                               kNoMemory,  kNoSpace, kNoDescriptors, kPool,    kIdentity, kDuplicate};
   for (Code c : kAllowed) {
     if (c == code) return true;
   }

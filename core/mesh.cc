@@ -51,6 +51,8 @@ Code Mesh::read_list(const MeshParams& params) noexcept {
 
 Code Mesh::listen_as(uint32_t id) noexcept {
   self_.id = id;
+  Code code = take_name();
+  if (code != kOk) return code;
   self_.write(params_.identity);
   ChannelParams params = params_;
   params.judge = {judge, this};
@@ -242,6 +244,7 @@ bool Mesh::tell(MemberEvent* event) noexcept {
 Code Mesh::tell_trouble(MemberEvent* event) noexcept {
   for (uint32_t i = 0; i < list_.count; ++i) {
     Member& m = members_[i];
+    if (m.twice) return tell_twice(i, event);
     if (m.trouble_told || m.trouble == kOk) continue;
     m.trouble_told = true;
     if (event != nullptr) *event = {MemberEvent::Kind{}, i, m.trouble, m.retries, 0};
@@ -251,6 +254,7 @@ Code Mesh::tell_trouble(MemberEvent* event) noexcept {
     }
     char why[300];
     snprintf(why, sizeof why, "%s", reason());  // of the attempt right before
+    if (m.trouble == kDuplicate) return fail(kDuplicate, "member %u: %s; and here is %s", i, why, own_.where);
     return fail(m.trouble, "member %u at %.90s: %s", i, list_.hosts[i].uri, why);
   }
   return kOk;

@@ -1,6 +1,7 @@
 // A mesh: one channel between any two of its members, kept up while members come and go. PROTOCOL.md "Mesh" argues it.
 //   mesh.cc           its life, what it tells, how it waits
 //   mesh_meeting.cc   connecting, accepting, noticing who is gone
+//   mesh_claim.cc     two processes that are the same member
 #ifndef CORE_MESH_H_
 #define CORE_MESH_H_
 
@@ -41,6 +42,13 @@ struct MemberEvent {
   uint64_t channel;
 };
 
+// A process that is, or says that it is, a member.
+struct Claimant {
+  static constexpr size_t kBytes = 216;  // with the NUL
+  uint32_t process = 0;                  // MeshIdentity::process
+  char where[kBytes] = "";               // for people: its URI, its pid, its host; "": it has not said so
+};
+
 class Mesh {
  public:
   void carve(Arena& arena, uint32_t members_max) noexcept;
@@ -71,6 +79,9 @@ class Mesh {
   std::atomic<uint64_t> handle{0};
 
  private:
+  // A connection that is not confirmed within that time is dropped.
+  static constexpr int64_t kConfirmNs = int64_t{5} * 1000 * 1000 * 1000;
+
   struct Member {
     // The channel in use, also after its end: until the member's return has been told.
     std::atomic<uint64_t> channel{0};
@@ -94,6 +105,10 @@ class Mesh {
     Code trouble = kOk;  // why the last attempt failed
     bool trouble_told = false;
     char answered[kIdentityBytes] = "";  // who was there instead, if trouble is kIdentity
+    // Who was the member last, and who before that: the latter comes again only if there are two of them (M8).
+    Claimant last, before;
+    bool twice = false;       // it has come again, which is to be told
+    uint32_t twice_told = 0;  // the process that it was noted of
   };
 
   // --- mesh.cc ---
@@ -111,6 +126,16 @@ class Mesh {
   Code wait(Deadline deadline) noexcept;
   int64_t next_due_ns() const noexcept;
   void set_timer(int64_t at_ns) noexcept;
+
+  // --- mesh_claim.cc ---
+  Code take_name() noexcept;
+  Code confirm(Channel* channel, uint64_t id) noexcept;
+  Code take_confirmation(uint32_t member, Channel* channel, uint64_t id) noexcept;
+  bool stands(const Member& member) const noexcept;
+  bool is_second(const MeshIdentity& who) const noexcept;
+  bool claim(Member& member, uint32_t process, const char* where) noexcept;
+  void note_twice(Member& member, uint32_t process) const noexcept;
+  Code tell_twice(uint32_t id, MemberEvent* event) noexcept;
 
   // --- mesh_meeting.cc ---
   // The member with the lower id connects (M1).
@@ -145,6 +170,7 @@ class Mesh {
   uint8_t* pursuits_ = nullptr;  // one for each member
   size_t pursuit_stride_ = 0;
   MeshIdentity self_ = {};
+  Claimant own_;  // what the others are told of us
   ChannelParams params_ = {};
   uint64_t listener_ = 0;
   std::atomic<uint32_t> inside_{0};

@@ -9,19 +9,27 @@ namespace {
 
 constexpr char kPrefix[] = "mesh:";
 
-// A number of at most five digits that ends with `end`; moves behind it.
-bool read_number(const char** at, char end, uint32_t* value) noexcept {
+// A number of at most four digits (a mesh has at most 4,096 members) that ends with one of `ends`; moves to that.
+bool read_number(const char** at, const char* ends, uint32_t* value) noexcept {
   size_t digits = strspn(*at, "0123456789");
-  if (digits == 0 || digits > 5 || (*at)[digits] != end) return false;
+  if (digits == 0 || digits > 4 || strchr(ends, (*at)[digits]) == nullptr) return false;
   *value = static_cast<uint32_t>(strtoul(*at, nullptr, 10));
-  *at += digits + 1;
+  *at += digits;
   return true;
+}
+
+bool read_process(const char* at, uint32_t* value) noexcept {
+  constexpr size_t kDigits = kProcessBits / 4;
+  if (strlen(at) != kDigits || strspn(at, "0123456789abcdef") != kDigits) return false;
+  *value = static_cast<uint32_t>(strtoul(at, nullptr, 16));
+  return *value != 0;
 }
 
 }  // namespace
 
 void MeshIdentity::write(char text[kIdentityBytes]) const noexcept {
-  snprintf(text, kIdentityBytes, "%s%s:%u/%u", kPrefix, name, id, members);
+  int n = snprintf(text, kIdentityBytes, "%s%s:%u/%u", kPrefix, name, id, members);
+  if (process != 0) snprintf(text + n, kIdentityBytes - static_cast<size_t>(n), "#%07x", process);
 }
 
 bool MeshIdentity::read(const char* text) noexcept {
@@ -33,7 +41,9 @@ bool MeshIdentity::read(const char* text) noexcept {
   memset(name, 0, sizeof name);
   memcpy(name, text, static_cast<size_t>(colon - text));
   const char* at = colon + 1;
-  return read_number(&at, '/', &id) && read_number(&at, '\0', &members);
+  process = 0;
+  if (!read_number(&at, "/", &id) || !read_number(&++at, "#", &members)) return false;
+  return *at == '\0' || read_process(at + 1, &process);
 }
 
 bool MeshIdentity::same_mesh(const MeshIdentity& other) const noexcept {

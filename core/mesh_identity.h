@@ -1,4 +1,4 @@
-// What a member of a mesh calls itself in the hello: "mesh:NAME:ID/MEMBERS" (PROTOCOL.md "Mesh").
+// What a member of a mesh calls itself in the hello: "mesh:NAME:ID/MEMBERS#PROCESS" (PROTOCOL.md "Mesh").
 #ifndef CORE_MESH_IDENTITY_H_
 #define CORE_MESH_IDENTITY_H_
 
@@ -10,11 +10,14 @@
 namespace rc {
 
 inline constexpr size_t kMeshNameBytes = 41;  // with the NUL
+inline constexpr uint32_t kProcessBits = 28;
 
 struct MeshIdentity {
   char name[kMeshNameBytes];
   uint32_t id;
   uint32_t members;
+  uint32_t
+      process;  // a random number of kProcessBits, which tells a member from another with its id; 0: it does not say
 
   void write(char text[kIdentityBytes]) const noexcept;
   // False: whoever calls itself so is no member of any mesh.

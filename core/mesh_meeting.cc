@@ -22,8 +22,6 @@ constexpr int64_t kRoundNs = 10 * kMs;
 // The pause between two attempts doubles, too.
 constexpr int64_t kPauseMinNs = 5 * kMs;
 constexpr int64_t kPauseMaxNs = 200 * kMs;
-constexpr int64_t kConfirmNs = 5000 * kMs;
-constexpr uint64_t kConfirmation = 0x0031'6873'656d'6372;  // "rcmesh1"
 
 int64_t twice(int64_t ns, int64_t least, int64_t most) noexcept {
   int64_t doubled = ns == 0 ? least : ns * 2;
@@ -46,43 +44,23 @@ bool polls(int fd, int wanted) noexcept {
   return fd >= 0 && ::poll(&p, 1, 0) > 0 && (p.revents & wanted) != 0;
 }
 
-// The confirmation is the first that goes over a channel, before anybody else has its handle.
-Code send_confirmation(Channel* c, uint64_t id) noexcept {
-  ConstSpan span = {&kConfirmation, sizeof kConfirmation};
-  size_t done = 0;
-  Code code = c->enter(kPutSide, id);
-  if (code != kOk) return code;
-  code = c->put(&span, sizeof kConfirmation, Channel::Amount::kAll, true, kConfirmNs, &done);
-  c->leave(kPutSide);
-  return code;
-}
-
-// kWouldBlock: it has not come yet.
-Code receive_confirmation(Channel* c, uint64_t id) noexcept {
-  uint64_t word = 0;
-  Span span = {&word, sizeof word};
-  size_t done = 0;
-  Code code = c->enter(kGetSide, id);
-  if (code != kOk) return code;
-  code = c->get(&span, sizeof word, Channel::Amount::kTry, 0, &done);
-  c->leave(kGetSide);
-  return code == kOk && word != kConfirmation ? kCorrupt : code;
-}
-
 }  // namespace
 
 // Called by the listener's handshake, so that a stranger never gets as far as a channel.
 Code Mesh::judge(const void* by, const char* identity) noexcept {
   const auto* mesh = static_cast<const Mesh*>(by);
   const MeshIdentity& self = mesh->self_;
-  MeshIdentity who;
+  MeshIdentity who = {};
   if (!who.read(identity) || !who.same_mesh(self) || who.id >= self.members || who.id == self.id) {
     return fail(kIdentity, "here is member %u of %u of mesh \"%s\"; \"%s\" is none of the others", self.id,
                 self.members, self.name, Printable(identity).text);
   }
   if (who.id > self.id)
     return fail(kIdentity, "here is member %u: member %u waits until it is connected to", self.id, who.id);
-  return kOk;
+  if (!mesh->is_second(who)) return kOk;
+  Member& m = mesh->members_[who.id];
+  mesh->note_twice(m, who.process);
+  return fail(kDuplicate, "another process is member %u: %s", who.id, m.last.where);
 }
 
 void Mesh::drop(uint64_t channel) noexcept {
@@ -169,7 +147,7 @@ void Mesh::take_confirmations(int64_t now) noexcept {
   for (uint32_t i = 0; i < list_.count; ++i) {
     Member& m = members_[i];
     if (m.next == 0 || m.next_confirmed) continue;
-    Code code = receive_confirmation(Handles::channel(m.next), m.next);
+    Code code = take_confirmation(i, Handles::channel(m.next), m.next);
     if (code == kOk) {
       m.next_confirmed = true;
       watch(m.next);
@@ -223,13 +201,14 @@ void Mesh::look_after_members() noexcept {
 // Looks who has answered, and confirms.
 Code Mesh::greet(uint32_t id, uint64_t channel) noexcept {
   Channel* c = Handles::channel(channel);
-  MeshIdentity who;
+  Member& m = members_[id];
+  MeshIdentity who = {};
   const char* answered = c->link()->identity;
   Code code = kIdentity;
   if (who.read(answered) && who.same_mesh(self_) && who.id == id) {
-    code = send_confirmation(c, channel);
+    code = confirm(c, channel);
+    if (code == kOk && claim(m, who.process, "")) note_twice(m, who.process);
   } else {
-    Member& m = members_[id];
     snprintf(m.answered, sizeof m.answered, "%s", answered[0] != '\0' ? answered : "(no name)");
   }
   if (code != kOk) drop(channel);

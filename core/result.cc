@@ -63,6 +63,7 @@ constexpr Named kNames[] = {
     {kUnreachable, "RC_E_UNREACHABLE"},
     {kNoDevice, "RC_E_NO_DEVICE"},
     {kIdentity, "RC_E_IDENTITY"},
+    {kDuplicate, "RC_E_DUPLICATE"},
 };
 
 struct Cause {

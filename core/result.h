@@ -52,6 +52,7 @@ enum Code : int32_t {
   kUnreachable = -311,
   kNoDevice = -312,
   kIdentity = -313,
+  kDuplicate = -314,
 };
 
 // The name of a code as rc.h spells it.

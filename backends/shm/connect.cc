@@ -192,6 +192,7 @@ Code shm_pursue(Context&, const Uri& uri, const ChannelParams& params, Deadline,
     if (error != 0) code = judge_error(uri, error, true);
     if (code == kOk) code = ask(params, a);
   }
+  link->heard = a->fd >= 0;
   if (code == kOk) code = go_on(params, a);
   if (code == kWouldBlock) return code;
   if (code == kOk) {

@@ -225,8 +225,8 @@ Code ask_when_connected(const Uri& uri, const ChannelParams& params, bool fresh,
   int error = outcome_now(a->fd);
   if (error == EINPROGRESS && fresh) return kWouldBlock;
   if (error == 0 && is_own(a->fd)) error = ECONNREFUSED;
+  a->asked = error == 0;
   Code code = error == 0 ? ask(a->fd, params) : judge_error(uri, error, true);
-  a->asked = true;
   a->events = POLLIN;
   return code;
 }
@@ -240,6 +240,7 @@ Code tcp_pursue(Context& context, const Uri& uri, const ChannelParams& params, D
   bool fresh = a->fd < 0;
   Code code = fresh ? begin(uri, a) : kOk;
   if (code == kOk && !a->asked) code = ask_when_connected(uri, params, fresh, a);
+  link->heard = a->fd >= 0 && a->asked;
   if (code == kOk) code = receive_go(a->fd, &a->go, &a->got);
   if (code == kWouldBlock) return code;
   if (code == kOk) {

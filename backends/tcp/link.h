@@ -83,7 +83,6 @@ inline constexpr int kTcpHalfOpenMax = 16;
 
 // An attempt that goes on over several calls: first the connection, then the listener's answer.
 struct TcpPursuit : Pursuit {
-  uint32_t turn;  // which of several addresses of a name
   bool asked;
   uint32_t got;  // bytes of `go`
   Hello go;

@@ -53,6 +53,7 @@ TEST(Library, NamesEveryCode) {
       {RC_E_UNREACHABLE, "RC_E_UNREACHABLE"},
       {RC_E_NO_DEVICE, "RC_E_NO_DEVICE"},
       {RC_E_IDENTITY, "RC_E_IDENTITY"},
+      {RC_E_DUPLICATE, "RC_E_DUPLICATE"},
       {RC_E_RIGHTS, "RC_E_RIGHTS"},
       {RC_E_RANGE, "RC_E_RANGE"},
       {RC_E_ALIGNMENT, "RC_E_ALIGNMENT"},

@@ -54,12 +54,13 @@ void mesh_identity(const uint8_t* data, size_t bytes) {
   for (const char* c = printable.text; *c != '\0'; ++c) PROMISE(*c >= ' ' && *c <= '~');
   rc::MeshIdentity who;
   if (!who.read(text)) return;
-  PROMISE(strnlen(who.name, sizeof who.name) < sizeof who.name && who.id <= 99999 && who.members <= 99999);
+  PROMISE(strnlen(who.name, sizeof who.name) < sizeof who.name && who.id <= 9999 && who.members <= 9999);
+  PROMISE(who.process >> rc::kProcessBits == 0);
   PROMISE(who.same_mesh(who));
   char written[rc::kIdentityBytes];
   who.write(written);
   rc::MeshIdentity back;
-  PROMISE(back.read(written) && back.same_mesh(who) && back.id == who.id);
+  PROMISE(back.read(written) && back.same_mesh(who) && back.id == who.id && back.process == who.process);
 }
 
 std::vector<Input> hosts_seeds() {
@@ -76,7 +77,8 @@ std::vector<Input> hosts_seeds() {
 
 std::vector<Input> mesh_identity_seeds() {
   std::vector<Input> seeds;
-  for (const char* text : {"mesh:mesh:0/2", "mesh:a:b/c:12/99999", "mesh::0/1", "mesh:x:1/", "mesh:", "printer", ""})
+  for (const char* text :
+       {"mesh:mesh:0/2", "mesh:a:b/c:12/4096#0c0ffee", "mesh::0/1", "mesh:x:1/", "mesh:", "printer", ""})
     seeds.emplace_back(text, text + strlen(text));
   seeds.push_back(Input(80, 'm'));
   return seeds;

@@ -1,4 +1,6 @@
 // Who meets whom, and when: start, loss and return.
+#include <string.h>
+
 #include "harness/mesh/two_members.h"
 
 namespace meshes {
@@ -6,8 +8,7 @@ namespace {
 
 class Meeting : public TwoMembers {};
 
-INSTANTIATE_TEST_SUITE_P(Over, Meeting, testing::Values("tcp", "shm"),
-                         [](const auto& each) { return std::string(each.param); });
+INSTANTIATE_TEST_SUITE_P(Over, Meeting, testing::Values("tcp", "shm", "shm+tcp", "tcp+shm"), name_of_scheme);
 
 TEST_P(Meeting, TheLowerIdConnects) {
   meet();
@@ -193,6 +194,26 @@ TEST_P(Meeting, MembersThatOnlyLookNowAndThenMeet) {
     higher = nullptr;
     higher = std::make_unique<Polled>(lists, 1);
   }
+}
+
+// Who is silent at the first transport of a list holds up the attempt, which is given up after 5 s, not the list.
+TEST(MeetingOverAList, TheTransportBehindASilentOneIsReached) {
+  Lists lists("shm+tcp", 2);
+  std::string place_of_one = lists.uri(1).substr(strlen("shm+tcp://"));
+  rc_ctx ctx;
+  rc_listener silent;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  ASSERT_EQ(RC_OK, rc_listen(ctx, ("shm:" + place_of_one).c_str(), nullptr, &silent)) << rc_reason();
+  Place at_tcp = place(lists, 1);
+  at_tcp.hosts = "0 " + lists.uri(0) + "\n1 tcp://" + place_of_one + "\n";
+  Runner one(at_tcp), zero(place(lists, 0));
+  ASSERT_TRUE(zero.wait_for(RC_MEMBER_CONNECTED, 1));
+  ASSERT_TRUE(one.wait_for(RC_MEMBER_ACCEPTED, 0));
+  char choice[1024];
+  EXPECT_EQ(RC_OK, rc_channel_choice(channel_of(zero, 1), choice, sizeof choice)) << rc_reason();
+  EXPECT_STREQ("tcp was taken; not shm: no answer in the time that an attempt has", choice);
+  expect_passes(channel_of(zero, 1), channel_of(one, 0), 8);
+  rc_close(ctx);
 }
 
 }  // namespace

@@ -87,14 +87,23 @@ TEST(Mesh, TheContextMustHaveRoom) {
 }
 
 TEST(MeshIdentity, IsReadAsItWasWritten) {
-  rc::MeshIdentity me = {"a:b/c", 12, 65535}, read;
+  rc::MeshIdentity me = {"a:b/c", 12, 4096, 0x00ab12c}, read;
   char text[rc::kIdentityBytes];
   me.write(text);
   ASSERT_TRUE(read.read(text)) << text;
   EXPECT_TRUE(read.same_mesh(me));
   EXPECT_EQ(12u, read.id);
+  EXPECT_EQ(0x00ab12cu, read.process);
+  ASSERT_TRUE(read.read("mesh:a:1/2"));
+  EXPECT_EQ(0u, read.process);
+  rc::MeshIdentity longest = {"a name of a mesh that has forty bytes ..", 4095, 4096, 0xfffffff};
+  longest.write(text);
+  ASSERT_TRUE(read.read(text)) << text;
+  EXPECT_STREQ(longest.name, read.name);
+  EXPECT_EQ(longest.process, read.process);
   for (const char* bad : {"", "mesh:", "mesh:a", "mesh:a:", "mesh:a:1", "mesh:a:1/", "mesh:a:/2", "mesh:a:1/2/3",
-                          "mesh:a:1/123456", "mesh:a:-1/2", "mess:a:1/2"})
+                          "mesh:a:1/12345", "mesh:a:-1/2", "mess:a:1/2", "mesh:a:1/2#", "mesh:a:1/2#000000",
+                          "mesh:a:1/2#0000000", "mesh:a:1/2#00000011", "mesh:a:1/2#000000G", "mesh:a:1/2/0000001"})
     EXPECT_FALSE(read.read(bad)) << bad;
 }
 

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "harness/mesh/two_members.h"
 
 namespace meshes {
@@ -13,8 +16,7 @@ namespace {
 
 class Strangers : public TwoMembers {};
 
-INSTANTIATE_TEST_SUITE_P(Over, Strangers, testing::Values("tcp", "shm"),
-                         [](const auto& each) { return std::string(each.param); });
+INSTANTIATE_TEST_SUITE_P(Over, Strangers, testing::Values("tcp", "shm", "shm+tcp", "tcp+shm"), name_of_scheme);
 
 TEST_P(Strangers, AnotherMeshAtAnAddressIsNamed) {
   Place other = place(lists, 1);
@@ -43,9 +45,9 @@ TEST_P(Strangers, AnotherMemberAtAnAddressIsNamed) {
     ASSERT_EQ(RC_OK, mistaken.opened()) << mistaken.reason();
     for (uint32_t id : {1, 2}) {
       std::string reason = mistaken.reason_of(RC_E_IDENTITY, id);
-      EXPECT_TRUE(says(reason, "at " + three.uri(3 - id) + " answers \"mesh:mesh:" + std::to_string(3 - id) +
-                                   "/3\", wanted is member " + std::to_string(id) + " of 3"))
+      EXPECT_TRUE(says(reason, "at " + three.uri(3 - id) + " answers \"mesh:mesh:" + std::to_string(3 - id) + "/3#"))
           << reason;
+      EXPECT_TRUE(says(reason, "\", wanted is member " + std::to_string(id) + " of 3")) << reason;
     }
     ASSERT_TRUE(first.wait_for(RC_MEMBER_CONNECTED, 2));
     ASSERT_TRUE(second.wait_for(RC_MEMBER_ACCEPTED, 1));
@@ -154,6 +156,35 @@ TEST_P(Strangers, TheNewestConnectionCounts) {
   EXPECT_NE(old.id, events[2].what.channel.id);
   rc_close(ctx);
   EXPECT_TRUE(zero->wait_for(RC_MEMBER_CONNECTED, 1, 2));  // which it had not given up
+}
+
+// Two processes are member 0, at addresses of their own. The newest has the place (M3); the other one, when it comes
+// back, is told who has it, and so is the member that both come to. Nobody is disturbed any more then.
+TEST_P(Strangers, AMemberThatIsThereTwiceIsNamed) {
+  meet();
+  Lists other(GetParam(), 1);
+  Place second = place(lists, 0);
+  second.hosts = "0 " + other.uri(0) + "\n1 " + lists.uri(1) + "\n";
+  auto twin = std::make_unique<Runner>(second);
+  ASSERT_TRUE(twin->wait_for(RC_MEMBER_CONNECTED, 1));
+  std::string told = zero->reason_of(RC_E_DUPLICATE, 1), seen = one->reason_of(RC_E_DUPLICATE, 0);
+  for (const std::string& reason : {told, seen}) {
+    EXPECT_TRUE(says(reason, lists.uri(0) + " (process ")) << reason;
+    EXPECT_TRUE(says(reason, other.uri(0) + " (process ")) << reason;
+  }
+  EXPECT_TRUE(says(seen, "member 0 is there twice: " + other.uri(0))) << seen;
+  ASSERT_TRUE(one->wait_for(RC_MEMBER_ACCEPTED, 0, 2));
+  for (uint32_t i = 0; i < 20; ++i) {  // the first one goes on trying
+    expect_passes(channel_of(*twin, 1), channel_of(*one, 0), i);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_EQ(1u, twin->events().size());
+  EXPECT_EQ(3u, zero->events().size());  // connected, lost, told
+  EXPECT_EQ(4u, one->events().size());   // accepted, lost, accepted, told
+  twin = nullptr;
+  EXPECT_TRUE(zero->wait_for(RC_MEMBER_CONNECTED, 1, 2));  // alone again
+  EXPECT_TRUE(one->wait_for(RC_MEMBER_ACCEPTED, 0, 3));
+  expect_passes(channel_of(*zero, 1), channel_of(*one, 0), 99);
 }
 
 // Connections that do not confirm have taken the last channel: who comes waits, and nobody is told of an error.

@@ -20,6 +20,13 @@ inline constexpr int64_t kPatienceNs = 20'000 * kMs;
 
 inline bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+// Of a list, too.
+inline std::string name_of_scheme(const testing::TestParamInfo<const char*>& each) {
+  std::string name;
+  for (const char* c = each.param; *c != '\0'; ++c) name += *c == '+' ? "Then" : std::string(1, *c);
+  return name;
+}
+
 inline Place place(const Lists& lists, int64_t id) {
   Place p;
   p.hosts = lists.text();

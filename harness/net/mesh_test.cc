@@ -193,6 +193,25 @@ TEST_F(Network, WhoTakesAMembersAddressTakesItsPlace) {
   EXPECT_EQ(1u, losses(1, 0, RC_E_PEER_DEAD));
 }
 
+// The network believes now the one, now the other. Who connects there is let in each time, so it is told of it.
+TEST_F(Network, AnAddressThatTwoMachinesHaveIsNamed) {
+  make(3, "?timeout_ms=" + std::to_string(kTimeoutMs));
+  list.resize(list.rfind("2 tcp"));  // the third host is no member
+  start(0);
+  start(1);
+  ASSERT_TRUE(came(1, 0) && came(0, 1));
+  wire->take_address(2, 1);
+  start(2);
+  ASSERT_TRUE(came(1, 0, 2));
+  wire->give_back_address(1);
+  ASSERT_TRUE(came(1, 0, 3));
+  std::string reason = member(0).reason_of(RC_E_DUPLICATE, 1);
+  EXPECT_TRUE(says(reason, Wire::address(1) + ":7000")) << reason;
+  EXPECT_TRUE(says(reason, "answer two processes in turn")) << reason;
+  EXPECT_TRUE(came(0, 1, 2));
+  expect_exchange(0, 1);
+}
+
 struct Bad {
   const char* name;
   double loss, twice;

@@ -43,6 +43,11 @@ class Wire {
   void enter(int host) const;
   // Host gets the address of another one, too, and what goes there from now on.
   void take_address(int host, int of);
+  // The network believes the host again whose address it was.
+  void give_back_address(int of) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    owner_[static_cast<size_t>(of)] = of;
+  }
 
   void set(int from, int to, const Way& way);
   void set_all(const Way& way);
