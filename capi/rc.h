@@ -71,7 +71,7 @@
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
  * directly while it is. It can keep the old pages of direct grants, as long as it lives and of as many as it was given:
- * also of grants that were revoked before it took them, until some hundreds of them wait and rc_mr_grant is RC_E_POOL.
+ * also of grants that were revoked before it took them, until 128 wait for its rc_remote_get and rc_mr_grant is RC_E_POOL.
  * Who grants directly counts those as the peer's memory. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
  * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
@@ -1017,8 +1017,9 @@ int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.
  * Parameters: channel; timeout_ns; remote - out. Returns: as rc_mr_take_back; RC_E_NO_DESCRIPTORS, RC_E_NO_MEMORY,
- * RC_E_NO_PERMISSION, RC_E_SYSTEM (a direct grant cannot be mapped now: repeat the call); RC_E_CORRUPT (also: the
- * peer's direct grant is not what it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is
+ * RC_E_NO_PERMISSION, RC_E_SYSTEM (a direct grant cannot be mapped now, and remote is its handle: repeat the call, or
+ * refuse it by rc_remote_release and go on to those behind it); RC_E_CORRUPT (also: the peer's direct grant is not what
+ * it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is
  * revoked before it is taken is skipped. Since: 0.2. */
 int32_t rc_remote_get(rc_channel channel, int64_t timeout_ns, rc_remote* remote);
 

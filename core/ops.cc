@@ -38,6 +38,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   requests_count_ = link->requests;
   in_flight_ = 0;
   for_peer_bytes_ = 0;
+  newest_direct_ = {};
   wrong_ = nullptr;
   over_ = false;
   tx_.init(link->outbox_op_ring(), link->op_ring_bytes, 0);

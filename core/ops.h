@@ -268,6 +268,9 @@ class Ops {
   Code share(Grant& grant) noexcept;
   // Of the next unread one, which is direct; the lock is given up meanwhile. kRevoked: it is no more.
   Code reach(Remote& remote) noexcept;
+  // Nothing waits to be taken: nor need what the backend has of direct grants that were revoked before. The lock is
+  // given up meanwhile.
+  void pass_revoked() noexcept;
   void leave(Remote& remote) noexcept;
   // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.
   Code unshare(Grant& grant) noexcept;
@@ -308,6 +311,7 @@ class Ops {
   Grant* grants_ = nullptr;
   Remote* remotes_ = nullptr;
   Local local_ = {};
+  Lease newest_direct_ = {};  // that the peer has announced; key.id 0: it was reached, or passed
   SlotQueue free_requests_, free_grants_, free_tokens_;
   SlotQueue to_send_;    // items
   SlotQueue due_;        // answers ready to be sent

@@ -181,7 +181,7 @@ Code Ops::release(uint64_t remote) noexcept {
   Remote* held = nullptr;
   Code code = find_remote(remote, &held);
   if (code != kOk || held == nullptr) return code;
-  if (held->state == Remote::kLive && !over_) {
+  if ((held->state == Remote::kLive || held->state == Remote::kUnread) && !over_) {
     OpFrame frame = {};
     frame.type = kOpRelease;
     frame.key = held->lease.key;
@@ -309,11 +309,14 @@ Code Ops::next_remote(uint64_t* remote) noexcept {
   Locked locked(this);
   Code code = kRevoked;
   while (code == kRevoked) {
+    if (announced_.empty()) pass_revoked();
     if (announced_.empty()) return kWouldBlock;
     Remote& first = remotes_[announced_.front()];
+    *remote = first.id;
     code = (first.lease.rights & kDirect) != 0 && !over_ ? reach(first) : kOk;
+    if (code == kRevoked || code == kCorrupt) *remote = 0;
   }
-  if (code != kOk) return code;
+  if (code != kOk) return code;  // *remote: whoever cannot take it may release it, and go on to those behind it
   Remote& r = remotes_[announced_.pop()];
   r.state = Remote::kLive;
   *remote = r.id;
@@ -334,6 +337,7 @@ bool Ops::take_grant(const OpFrame& f) noexcept {
     return false;  // the owner gives a slot again after revoke
   int64_t expires_ns = direct ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
   hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
+  if (direct) newest_direct_ = remotes_[slot].lease;
   announced_.push(slot);
   return true;
 }
