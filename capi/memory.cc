@@ -3,6 +3,7 @@
 #include "capi/rc.h"
 #pragma GCC visibility pop
 
+#include <stddef.h>
 #include <string.h>
 
 #include "capi/config.h"
@@ -301,6 +302,24 @@ int32_t rc_request_wait_any(const rc_request* requests, uint32_t count, int64_t 
   const auto* ids = reinterpret_cast<const uint64_t*>(requests);
   return on_part(requests[0].id, "request", kPutSide,
                  [&](Channel& c) noexcept { return c.request_wait(ids, count, timeout_ns, index, value); });
+}
+
+int32_t rc_request_queue(rc_request request, uint64_t tag) {
+  return on_part(request.id, "request", kPutSide, [&](Channel& c) noexcept { return c.ops()->queue(request.id, tag); });
+}
+
+int32_t rc_completions_get(rc_channel channel, rc_completion* completions, uint32_t capacity, int64_t timeout_ns,
+                           uint32_t* count) {
+  if (count == nullptr) return null_argument("count");
+  *count = 0;
+  if (completions == nullptr) return null_argument("completions");
+  if (capacity == 0) return fail_plain(kInvalid, "capacity is 0: no completion could be told");
+  static_assert(sizeof(rc_completion) == sizeof(Completion) &&
+                offsetof(rc_completion, code) == offsetof(Completion, code) &&
+                offsetof(rc_completion, reason) == offsetof(Completion, reason));
+  auto* to = reinterpret_cast<Completion*>(completions);
+  return on_side(channel.id, kPutSide,
+                 [&](Channel& c) noexcept { return c.completions_get(to, capacity, timeout_ns, count); });
 }
 
 int32_t rc_request_cancel(rc_request request) {

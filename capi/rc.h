@@ -71,7 +71,7 @@
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
  * directly while it is. It can keep the old pages of direct grants, as long as it lives and of as many as it was given:
- * also of grants that were revoked before it took them, until some hundreds of them wait and rc_mr_grant is RC_E_POOL.
+ * also of grants that were revoked before it took them, until 128 wait for its rc_remote_get and rc_mr_grant is RC_E_POOL.
  * Who grants directly counts those as the peer's memory. Over tcp the same holds of what
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
  * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
@@ -407,6 +407,16 @@ typedef struct rc_slice {
 } rc_slice;
 
 #define RC_SLICES_MAX 16 /* of one rc_writev or rc_readv */
+
+/* How a request of the completion queue ended. */
+typedef struct rc_completion {
+  rc_request request; /* which one; its handle is an error from now on */
+  uint64_t tag;       /* as given to rc_request_queue */
+  uint64_t value;     /* what an atomic's word held before */
+  int32_t code;       /* as of rc_request_wait */
+  uint32_t reserved;
+  const char* reason; /* a static text: what the code means here; "" if it is RC_OK */
+} rc_completion;
 
 /* What is known of granted memory, at either end. */
 typedef struct rc_lease {
@@ -1013,8 +1023,9 @@ int32_t rc_mr_take_back(rc_channel channel, int64_t timeout_ns, rc_mr* mr);
 
 /* Takes the next piece of memory that the peer has granted.
  * Parameters: channel; timeout_ns; remote - out. Returns: as rc_mr_take_back; RC_E_NO_DESCRIPTORS, RC_E_NO_MEMORY,
- * RC_E_NO_PERMISSION, RC_E_SYSTEM (a direct grant cannot be mapped now: repeat the call); RC_E_CORRUPT (also: the
- * peer's direct grant is not what it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is
+ * RC_E_NO_PERMISSION, RC_E_SYSTEM (a direct grant cannot be mapped now, and remote is its handle: repeat the call, or
+ * refuse it by rc_remote_release and go on to those behind it); RC_E_CORRUPT (also: the peer's direct grant is not what
+ * it says). Blocks: until one comes. Threads: get side. Order: as granted; one that is
  * revoked before it is taken is skipped. Since: 0.2. */
 int32_t rc_remote_get(rc_channel channel, int64_t timeout_ns, rc_remote* remote);
 
@@ -1054,9 +1065,14 @@ int32_t rc_remote_release(rc_remote remote);
 
 /* ------------------------------------------------------------------------------------------------- Operations */
 
-/* Each operation is a request; its handle is waited for with rc_request_wait, once. With request NULL nobody is told
- * how it ends. The local region cannot be freed before the request is over, and its bytes must not be changed before.
- */
+/* Each operation is a request; how it ends is told once, to whoever waits for its handle with rc_request_wait, or by the
+ * channel's completion queue if rc_request_queue has put it there. With request NULL nobody is told. The local region
+ * cannot be freed before the request is over, and its bytes must not be changed before. Until its end has been told a
+ * request counts as one in flight, so the completion queue has room for all of them and cannot overflow.
+ *
+ * A deadline of an operation is that of the wait: when it has passed, rc_request_cancel takes the request back, or says
+ * that it is on its way (RC_E_STATE). Then nobody can call it back; it is over when the peer has answered, or when the
+ * channel is, and the caller may wait again, put it into the completion queue, or close the channel. */
 
 /* Writes bytes of a region into the peer's memory.
  * Parameters: mr, offset, bytes - the local slice, access RC_MR_READ; remote, remote_offset - where to; request - out
@@ -1116,8 +1132,8 @@ int32_t rc_imm_get(rc_channel channel, int64_t timeout_ns, uint32_t* imm);
  * atomic's word held before. Returns: RC_OK; RC_E_EXPIRED, RC_E_REVOKED, RC_E_RIGHTS, RC_E_RANGE, RC_E_ALIGNMENT: the
  * owner refused and has changed nothing, except that a lease may end in the middle of a large write or read;
  * RC_E_CLOSED, RC_E_PEER_DEAD, RC_E_CORRUPT: what has been done of it is not known; RC_E_WOULD_BLOCK, RC_E_TIMEOUT,
- * RC_E_STOPPED, RC_E_BUSY, RC_E_CLOSING: it is not over; RC_E_HANDLE; RC_E_FORKED. Blocks: until it is over. Threads:
- * put side. Order: any request may be waited for first. Since: 0.2. */
+ * RC_E_STOPPED, RC_E_BUSY, RC_E_CLOSING: it is not over; RC_E_STATE (it is in the completion queue); RC_E_HANDLE;
+ * RC_E_FORKED. Blocks: until it is over. Threads: put side. Order: any request may be waited for first. Since: 0.2. */
 int32_t rc_request_wait(rc_request request, int64_t timeout_ns, uint64_t* value);
 
 /* Tells how a request ended, if it is over: rc_request_wait without waiting.
@@ -1133,7 +1149,22 @@ int32_t rc_request_test(rc_request request, uint64_t* value);
 int32_t rc_request_wait_any(const rc_request* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
                             uint64_t* value);
 
-/* Takes a request back of which nothing has left yet.
+/* Puts a request into the channel's completion queue: rc_completions_get tells how it ends, and nothing else does.
+ * Parameters: request - may be over already; tag - comes back with the completion. Returns: RC_OK; RC_E_STATE (it is
+ * there already); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: put side. Order: none. Since: 0.2. */
+int32_t rc_request_queue(rc_request request, uint64_t tag);
+
+/* Takes completions from the channel's completion queue, or waits for the first. While one is there the descriptor of
+ * rc_channel_fd is readable, and rc_poll names the channel. Parameters: channel; completions - out, room for
+ * `capacity`; capacity - at least 1; timeout_ns; count - out, how many. Returns: RC_OK: there is at least one, and its
+ * own code says how that request ended; RC_E_WOULD_BLOCK, RC_E_TIMEOUT (also if no request is in the queue);
+ * RC_E_STOPPED; RC_E_INVALID; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_CLOSING; RC_E_CLOSED,
+ * RC_E_PEER_DEAD, RC_E_CORRUPT (none is left). Blocks: until one is there. Threads: put side. Order: as the requests
+ * ended; one that was over before rc_request_queue comes as queued. Since: 0.2. */
+int32_t rc_completions_get(rc_channel channel, rc_completion* completions, uint32_t capacity, int64_t timeout_ns,
+                           uint32_t* count);
+
+/* Takes a request back of which nothing has left yet; the completion queue does not tell it, either.
  * Parameters: request - the handle is an error after RC_OK. Returns: RC_OK: nothing of it will be done; RC_E_STATE (it
  * is on its way or over: wait for it); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: put side. Order: none.
  * Since: 0.2. */
@@ -1143,7 +1174,8 @@ int32_t rc_request_cancel(rc_request request);
  * channel */
 
 /* Gives a level-triggered descriptor for epoll, asio, tokio, io_uring: readable while a get, or a put that last came up
- * short, can make progress, and when the channel is over; over tcp and rdma also when it is time to find out whether a
+ * short, can make progress, while anything else waits to be taken (an immediate, a grant, a region given back, a
+ * completion), and when the channel is over; over tcp and rdma also when it is time to find out whether a
  * silent peer is there (at most eight times per timeout_ms, never soon after a call). The first call makes it; from
  * then on gets and puts keep it up to date at some cost. Clear it by calling rc_try_get / rc_get_some / rc_try_put
  * until RC_E_WOULD_BLOCK, or by consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait

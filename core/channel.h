@@ -110,6 +110,7 @@ class Channel {
   Code request_wait(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
                     uint64_t* value) noexcept;
   Code request_cancel(uint64_t request) noexcept;
+  Code completions_get(Completion* completions, uint32_t capacity, int64_t timeout_ns, uint32_t* count) noexcept;
   Code grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
              uint64_t* grant) noexcept;
   Code remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns, uint64_t* remote) noexcept;

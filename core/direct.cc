@@ -47,10 +47,23 @@ Code Ops::reach(Remote& r) noexcept {
   Code code = link_->ops->extras->reach(link_, lease.key.id, lease.bytes, lease.rights, &at);
   lock_.lock();
   if (code == kCorrupt) return broken("the peer's direct grant came with no descriptor, or with one that will not do");
+  if (code == kOk && newest_direct_.key.id == lease.key.id) newest_direct_ = {};
   bool revoked = r.id != id || r.state != Remote::kUnread;
   if (!revoked) r.at = at;
   if (revoked && code == kOk) link_->ops->extras->unreach(at, lease.bytes);
   return revoked ? kRevoked : code;
+}
+
+// Else an owner whose grants come and go too fast would have no room for the next one.
+void Ops::pass_revoked() noexcept {
+  if (newest_direct_.key.id == 0 || !link_->direct || over_) return;
+  const Lease lease = newest_direct_;
+  newest_direct_ = {};
+  lock_.unlock();
+  uint8_t* at = nullptr;
+  if (link_->ops->extras->reach(link_, lease.key.id, lease.bytes, lease.rights, &at) == kOk)
+    link_->ops->extras->unreach(at, lease.bytes);
+  lock_.lock();
 }
 
 void Ops::leave(Remote& r) noexcept {

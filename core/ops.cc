@@ -23,6 +23,7 @@ void Ops::carve(Arena& arena, uint32_t requests_max) noexcept {
   imms_.carve(arena, requests_max);
   announced_.carve(arena, kGrantsMax);
   returned_.carve(arena, kGrantsMax);
+  completions_.carve(arena, requests_max);
 }
 
 void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fence) noexcept {
@@ -37,6 +38,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   requests_count_ = link->requests;
   in_flight_ = 0;
   for_peer_bytes_ = 0;
+  newest_direct_ = {};
   wrong_ = nullptr;
   over_ = false;
   tx_.init(link->outbox_op_ring(), link->op_ring_bytes, 0);
@@ -51,8 +53,8 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
     memset(static_cast<void*>(remotes_), 0, kRemotesMax * sizeof(Remote));
     clean_ = true;
   }
-  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_,
-                               &due_,           &imms_,        &announced_,   &returned_};
+  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_,    &due_,
+                               &imms_,          &announced_,   &returned_,    &completions_};
   for (SlotQueue* queue : queues) queue->clear();
   for (uint32_t i = 0; i < requests_count_; ++i) {
     requests_[i].state = Request::kFree;
@@ -112,7 +114,7 @@ void Ops::abort(Code why) noexcept {
 
 bool Ops::news() noexcept {
   Locked locked(this);
-  return !imms_.empty() || !announced_.empty() || !returned_.empty();
+  return !imms_.empty() || !announced_.empty() || !returned_.empty() || !completions_.empty();
 }
 
 Code Ops::serve() noexcept {

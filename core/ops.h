@@ -80,6 +80,16 @@ struct Lease {
   int64_t expires_ns;  // on this end's clock; the owner's counts
 };
 
+// How a request ended, as the completion queue tells it.
+struct Completion {
+  uint64_t request;
+  uint64_t tag;
+  uint64_t value;
+  Code code;
+  uint32_t reserved;
+  const char* reason;
+};
+
 class Ops {
  public:
   void carve(Arena& arena, uint32_t requests_max) noexcept;
@@ -102,7 +112,7 @@ class Ops {
   uint64_t applied() const noexcept { return applied_.load(std::memory_order_relaxed); }
   // Something that was posted before is not in the peer's hands yet: nothing may be published behind it (O3).
   bool behind() const noexcept { return behind_.load(std::memory_order_acquire); }
-  // An immediate, a grant or a returned region waits to be taken.
+  // An immediate, a grant, a returned region or a completion waits to be taken.
   bool news() noexcept;
   // The channel is over: everything under way ends with that code, and the peer loses its grants.
   void abort(Code why) noexcept;
@@ -116,6 +126,10 @@ class Ops {
   Code release(uint64_t remote) noexcept;
   // kWouldBlock: it is under way. Else its result, and the handle is gone. `remote`: what kOpAlloc got.
   Code collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept;
+  // Its result is told by next_completions, and not by collect.
+  Code queue(uint64_t request, uint64_t tag) noexcept;
+  // kWouldBlock: there is none.
+  Code next_completions(Completion* completions, uint32_t capacity, uint32_t* count) noexcept;
   Code cancel(uint64_t request) noexcept;
   // Nobody will ask for its result.
   void detach(uint64_t request) noexcept;
@@ -149,6 +163,8 @@ class Ops {
     State state;
     bool queued;    // its number is in to_send_
     bool detached;  // freed as soon as it is over
+    bool listed;    // its end goes to completions_
+    uint64_t tag;
     OpFrame frame;
     Gather local;   // held; of a free request nothing
     uint64_t done;  // bytes sent or received
@@ -197,6 +213,7 @@ class Ops {
 
   Code broken(const char* what) noexcept;
   // What a request's result means to who asked.
+  static const char* meaning(Code result) noexcept;
   static Code tell(Code result) noexcept;
   Code serve_locked() noexcept;
   Code drain() noexcept;
@@ -251,6 +268,9 @@ class Ops {
   Code share(Grant& grant) noexcept;
   // Of the next unread one, which is direct; the lock is given up meanwhile. kRevoked: it is no more.
   Code reach(Remote& remote) noexcept;
+  // Nothing waits to be taken: nor need what the backend has of direct grants that were revoked before. The lock is
+  // given up meanwhile.
+  void pass_revoked() noexcept;
   void leave(Remote& remote) noexcept;
   // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.
   Code unshare(Grant& grant) noexcept;
@@ -291,12 +311,14 @@ class Ops {
   Grant* grants_ = nullptr;
   Remote* remotes_ = nullptr;
   Local local_ = {};
+  Lease newest_direct_ = {};  // that the peer has announced; key.id 0: it was reached, or passed
   SlotQueue free_requests_, free_grants_, free_tokens_;
   SlotQueue to_send_;    // items
   SlotQueue due_;        // answers ready to be sent
   SlotQueue imms_;       // requests whose immediate waits to be taken
   SlotQueue announced_;  // the unread remotes
   SlotQueue returned_;   // grants
+  SlotQueue completions_;  // requests that are over and listed: never more than there are requests
 };
 
 class Ops::Locked {

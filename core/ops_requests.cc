@@ -21,32 +21,34 @@ uint32_t right_for(OpType type) noexcept {
 
 }  // namespace
 
-Code Ops::tell(Code result) noexcept {
+const char* Ops::meaning(Code result) noexcept {
   switch (result) {
     case kOk:
-      return kOk;
+      return "";
     case kRights:
-      return fail_plain(kRights, "the owner has not granted that kind of access");
+      return "the owner has not granted that kind of access";
     case kRange:
-      return fail_plain(kRange, "the bytes are not within what the owner has granted");
+      return "the bytes are not within what the owner has granted";
     case kAlignment:
-      return fail_plain(kAlignment, "the word is not at a multiple of 8 of the owner's addresses");
+      return "the word is not at a multiple of 8 of the owner's addresses";
     case kExpired:
-      return fail_plain(kExpired, "the lease is over; ask the owner for another grant");
+      return "the lease is over; ask the owner for another grant";
     case kRevoked:
-      return fail_plain(kRevoked, "the owner has revoked the grant, or never gave it");
+      return "the owner has revoked the grant, or never gave it";
     case kLimit:
-      return fail_plain(kLimit, "the peer's limits (rc_config.peer_*) do not allow it");
+      return "the peer's limits (rc_config.peer_*) do not allow it";
     case kPool:
-      return fail_plain(kPool, "the peer has no region or grant left; release some, or raise its rc_config");
+      return "the peer has no region or grant left; release some, or raise its rc_config";
     case kClosed:
-      return fail_plain(kClosed, "the peer closed the channel before it answered");
+      return "the peer closed the channel before it answered";
     case kPeerDead:
-      return fail_plain(kPeerDead, "the peer died before it answered; what it has executed is not known");
+      return "the peer died before it answered; what it has executed is not known";
     default:
-      return fail_plain(result, "the channel ended before the peer answered");
+      return "the channel ended before the peer answered";
   }
 }
+
+Code Ops::tell(Code result) noexcept { return result == kOk ? kOk : fail_plain(result, meaning(result)); }
 
 // ------------------------------------------------------------------------------------------------------------ requests
 
@@ -80,6 +82,7 @@ Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   r.id = Id::make_part(Id::kRequest, Id::context(context_->id()), channel_slot_, slot, r.uses);
   r.queued = false;
   r.detached = detached;
+  r.listed = false;
   r.frame = frame;
   r.frame.request = slot;
   r.done = r.remote = 0;
@@ -98,6 +101,7 @@ void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
   r.state = Request::kDone;
   r.result = result;
   r.value = value;
+  if (r.listed) completions_.push(static_cast<uint32_t>(&r - requests_));
   if (r.detached) free_request(r);
 }
 
@@ -177,7 +181,7 @@ Code Ops::release(uint64_t remote) noexcept {
   Remote* held = nullptr;
   Code code = find_remote(remote, &held);
   if (code != kOk || held == nullptr) return code;
-  if (held->state == Remote::kLive && !over_) {
+  if ((held->state == Remote::kLive || held->state == Remote::kUnread) && !over_) {
     OpFrame frame = {};
     frame.type = kOpRelease;
     frame.key = held->lease.key;
@@ -195,12 +199,35 @@ Code Ops::collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept 
   Request* r = nullptr;
   Code code = find_request(request, &r);
   if (code != kOk || r == nullptr) return code;
+  if (r->listed) return fail_plain(kState, "the request is in the completion queue: rc_completions_get tells its end");
   if (r->state != Request::kDone) return kWouldBlock;
   code = r->result;
   if (value != nullptr) *value = r->value;
   if (remote != nullptr) *remote = r->remote;
   free_request(*r);
   return tell(code);
+}
+
+Code Ops::queue(uint64_t request, uint64_t tag) noexcept {
+  Locked locked(this);
+  Request* r = nullptr;
+  Code code = find_request(request, &r);
+  if (code != kOk || r == nullptr) return code;
+  if (r->listed) return fail_plain(kState, "the request is in the completion queue already");
+  r->listed = true;
+  r->tag = tag;
+  if (r->state == Request::kDone) completions_.push(Id::index(request));
+  return kOk;
+}
+
+Code Ops::next_completions(Completion* completions, uint32_t capacity, uint32_t* count) noexcept {
+  Locked locked(this);
+  for (*count = 0; *count < capacity && !completions_.empty(); ++*count) {
+    Request& r = requests_[completions_.pop()];
+    completions[*count] = {r.id, r.tag, r.value, r.result, 0, meaning(r.result)};
+    free_request(r);
+  }
+  return *count != 0 ? kOk : kWouldBlock;
 }
 
 Code Ops::cancel(uint64_t request) noexcept {
@@ -211,6 +238,7 @@ Code Ops::cancel(uint64_t request) noexcept {
   if (r->state != Request::kQueued || r->done != 0)
     return fail_plain(kState, "the request is on its way or over: wait for its result");
   r->detached = true;
+  r->listed = false;  // whoever cancels knows
   finish(*r, kOk, 0);
   return kOk;
 }
@@ -281,11 +309,14 @@ Code Ops::next_remote(uint64_t* remote) noexcept {
   Locked locked(this);
   Code code = kRevoked;
   while (code == kRevoked) {
+    if (announced_.empty()) pass_revoked();
     if (announced_.empty()) return kWouldBlock;
     Remote& first = remotes_[announced_.front()];
+    *remote = first.id;
     code = (first.lease.rights & kDirect) != 0 && !over_ ? reach(first) : kOk;
+    if (code == kRevoked || code == kCorrupt) *remote = 0;
   }
-  if (code != kOk) return code;
+  if (code != kOk) return code;  // *remote: whoever cannot take it may release it, and go on to those behind it
   Remote& r = remotes_[announced_.pop()];
   r.state = Remote::kLive;
   *remote = r.id;
@@ -306,6 +337,7 @@ bool Ops::take_grant(const OpFrame& f) noexcept {
     return false;  // the owner gives a slot again after revoke
   int64_t expires_ns = direct ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
   hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
+  if (direct) newest_direct_ = remotes_[slot].lease;
   announced_.push(slot);
   return true;
 }

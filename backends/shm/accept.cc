@@ -125,6 +125,7 @@ Code finish(ShmPoint* point, ShmHalfOpen* h, Link* link) noexcept {
   link->fd[kPutSide] = h->put_fd;
   for (int fd : link->fd) refuse_descriptors(fd);
   static_cast<ShmLink*>(link)->hand_fd = pair[0];
+  static_cast<ShmLink*>(link)->hand_measure = 0;
   memcpy(link->identity, h->ask.identity, sizeof link->identity);
   read_credentials(h->fd, link);
   watch_process(h->fd, link);

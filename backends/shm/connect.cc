@@ -150,6 +150,7 @@ void make_link(ShmPursuit* a, Link* link) noexcept {
   link->fd[kPutSide] = a->put_fd;
   for (int fd : link->fd) refuse_descriptors(fd);
   static_cast<ShmLink*>(link)->hand_fd = a->hand_fd;
+  static_cast<ShmLink*>(link)->hand_measure = 0;
   read_credentials(a->fd, link);
   watch_process(a->fd, link);
   a->fd = -1;

@@ -10,7 +10,8 @@ namespace rc {
 // fd[kGetSide] is the connection's socket, fd[kPutSide] a second one, so that getter and putter never eat each other's
 // bells.
 struct ShmLink : Link {
-  int hand_fd;  // a third one, for the descriptors of direct grants (share.cc); -1: the channel has no operations
+  int hand_fd;       // a third one, for the descriptors of direct grants (share.cc); -1: the channel has no operations
+  int hand_measure;  // what the kernel counts for one that the peer has not taken; 0: not known yet
 };
 
 // A client in the middle of the handshake.

@@ -1,6 +1,8 @@
 // Direct grants over shm: a granted slice becomes a memory file that both ends map (PROTOCOL.md "Direct grants").
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -14,7 +16,10 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-// A peer whose grants come and go without being taken leaves that many descriptors behind at most.
+// So many direct grants may wait for the peer to take them, with their memory: those that there can be, and as many
+// that were revoked before.
+constexpr int kUntakenMost = 2 * kGrantsMax;
+// More than a peer leaves in the socket.
 constexpr int kHandedMost = 4096;
 
 // An exchange of pages splits mappings and is refused where a process has as many as it may (vm.max_map_count). So each
@@ -47,9 +52,24 @@ Code check_rights(uint32_t rights) noexcept {
   return all ? pages_are_not_refused() : kOk;
 }
 
-Code hand_over(const ShmLink* link, uint64_t key_id, int file) noexcept {
+// What the peer has not taken yet, as the kernel measures it: as much for each.
+int untaken(int socket) noexcept {
+  int bytes = 0;
+  return ioctl(socket, SIOCOUTQ, &bytes) == 0 ? bytes : 0;  // else the socket's buffer is the limit
+}
+
+Code hand_over(ShmLink* link, uint64_t key_id, int file) noexcept {
+  const int before = untaken(link->hand_fd);
+  if (link->hand_measure != 0 && before / link->hand_measure >= kUntakenMost) {
+    return fail(kPool, "the peer has not taken the last %d direct grants: it calls rc_remote_get, if only to wait",
+                kUntakenMost);
+  }
   ssize_t n = send_with(link->hand_fd, &key_id, sizeof key_id, file);
-  if (n == static_cast<ssize_t>(sizeof key_id)) return kOk;
+  if (n == static_cast<ssize_t>(sizeof key_id)) {
+    const int more = untaken(link->hand_fd) - before;
+    if (more > 0) link->hand_measure = more;  // else the peer is taking some
+    return kOk;
+  }
   if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
     return fail_plain(kPeerDead, "the peer died or dropped the connection without closing; reconnect");
   if (n >= 0 || errno == EAGAIN || errno == EWOULDBLOCK)

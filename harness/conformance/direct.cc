@@ -8,6 +8,19 @@
 
 namespace conformance {
 
+TEST_P(Direct, AnOperationIsInTheCompletionQueueAsSoonAsItIsQueued) {
+  lend_direct();
+  rc_request request{0};
+  rc_completion completion = {};
+  uint32_t count = 0;
+  ASSERT_RC(RC_OK, rc_fetch_add(remote_, 0, 1, &request));
+  ASSERT_RC(RC_OK, rc_request_queue(request, 12));
+  ASSERT_RC(RC_OK, rc_completions_get(ch_, &completion, 1, 0, &count));
+  EXPECT_EQ(12u, completion.tag);
+  EXPECT_EQ(UINT64_C(0x0101010101010101) * kFarByte, completion.value);
+  EXPECT_RC(RC_E_WOULD_BLOCK, rc_completions_get(ch_, &completion, 1, 0, &count));
+}
+
 TEST_P(Direct, OperationsAreDoneWithoutTheOwner) {
   lend_direct();
   memset(local(), 7, kBytes);

@@ -138,6 +138,24 @@ class MemoryPair : public Pair {
 
 class Operations : public MemoryPair {};
 class Requests : public MemoryPair {};
+class Completions : public MemoryPair {
+ protected:
+  // So many of them, in their order; the far end serves meanwhile.
+  std::vector<rc_completion> told(size_t n) {
+    std::vector<rc_completion> all(n + 1);
+    size_t have = 0;
+    eventually([&] {
+      uint32_t count = 0;
+      int32_t code = rc_completions_get(ch_, &all[have], static_cast<uint32_t>(all.size() - have), 0, &count);
+      have += count;
+      if (code == RC_E_WOULD_BLOCK && have < n) far().progress();
+      return have >= n || code != (count != 0 ? RC_OK : RC_E_WOULD_BLOCK);
+    });
+    EXPECT_EQ(n, have) << rc_reason();
+    all.resize(have);
+    return all;
+  }
+};
 class Lists : public MemoryPair {};
 class Grants : public MemoryPair {};
 

@@ -77,6 +77,31 @@ TEST_P(Requests, CancelTakesBackWhatHasNotLeft) {
   EXPECT_RC(RC_OK, rc_mr_free(local_));
 }
 
+// An operation has no clock of its own: the deadline is the wait's, and cancel says what has become of the operation.
+TEST_P(Requests, ADeadlineEndsTheWaitAndCancelTellsWhetherItLeft) {
+  constexpr uint64_t kLarge = 200000;  // more than the op ring
+  lend(kLarge);
+  memset(local(), 1, kLarge);
+  rc_request gone{0}, waiting{0};
+  ASSERT_RC(RC_OK, rc_write(local_, 0, remote_, 0, kLarge, &gone));
+  ASSERT_RC(RC_OK, rc_write(local_, 0, remote_, 0, 8, &waiting));
+  uint32_t index = 9;
+  const rc_request both[] = {gone, waiting};
+  EXPECT_RC(RC_E_TIMEOUT, rc_request_wait(waiting, kShort, nullptr));  // the far end serves nobody
+  EXPECT_RC(RC_E_TIMEOUT, rc_request_wait_any(both, 2, kShort, &index, nullptr));
+  EXPECT_RC(RC_OK, rc_request_cancel(waiting));
+  EXPECT_RC_NAMES(RC_E_STATE, "on its way", rc_request_cancel(gone));
+  EXPECT_RC(RC_E_HANDLE, rc_request_wait(waiting, kShort, nullptr));
+  EXPECT_RC(RC_E_IN_USE, rc_mr_free(local_));  // a deadline gives back no memory that is still read
+  EXPECT_RC(RC_OK, finish(gone));
+  EXPECT_EQ(kLarge, far_count(0, kLarge, 1));
+  rc_request last{0};
+  ASSERT_RC(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 1, &last));
+  EXPECT_RC(RC_E_TIMEOUT, rc_request_wait(last, kShort, nullptr));
+  EXPECT_RC(RC_OK, rc_channel_close(ch_));  // which is what is left against an owner that never answers
+  EXPECT_RC(RC_OK, rc_mr_free(local_));
+}
+
 // Whoever is granted a region may change it, or see it half read.
 TEST_P(Requests, ARegionInFlightCannotBeGranted) {
   lend();
