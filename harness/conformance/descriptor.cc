@@ -194,29 +194,7 @@ TEST_P(Descriptor, DrivesAnEventLoop) {
   epoll_event event = {};
   event.events = EPOLLIN;
   ASSERT_EQ(0, epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
-  far().start(Far::pieces(Op::kEcho, kAll, 250));
-  Pattern echoed{kNearToFar};
-  Buffer bytes(kCapacity);
-  bool waited = true;
-  while (echoed.at() < kAll && waited) {
-    size_t done = 0;
-    int32_t out = RC_E_WOULD_BLOCK;
-    if (out_.at() < kAll) {
-      size_t n = std::min<size_t>(200, kAll - out_.at());
-      Buffer piece = out_.next(n);
-      out = rc_try_put(ch_, piece.data(), n);
-      if (out == RC_OK) out_.move(n);
-      ASSERT_TRUE(out == RC_OK || out == RC_E_WOULD_BLOCK) << rc_reason();
-    }
-    int32_t in = rc_get_some(ch_, bytes.data(), kCapacity, 0, &done);
-    ASSERT_TRUE(in == RC_OK || in == RC_E_WOULD_BLOCK) << rc_reason();
-    ASSERT_EQ(done, echoed.wrong(bytes.data(), done));
-    echoed.move(done);
-    if (out == RC_OK || in == RC_OK || echoed.at() == kAll) continue;
-    waited = epoll_wait(epoll, &event, 1, static_cast<int>(kPatience / 1000000)) == 1;
-  }
-  EXPECT_TRUE(waited) << "no event, although " << kAll - echoed.at() << " bytes are missing";
-  EXPECT_FAR(RC_OK, kAll, far().finish());
+  expect_echo(kAll, [&] { return epoll_wait(epoll, &event, 1, static_cast<int>(kPatience / 1000000)) == 1; });
   close(epoll);
 }
 

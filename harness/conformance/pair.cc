@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "harness/conformance/memory_actor.h"
@@ -233,6 +234,30 @@ void Pair::get(size_t n) {
   EXPECT_RC(RC_OK, rc_get(ch_, bytes.data(), n, kPatience, &done));
   EXPECT_EQ(n, done);
   EXPECT_TRUE(right(bytes, done));
+}
+
+void Pair::expect_echo(size_t all, const std::function<bool()>& wait) {
+  far().start(Far::pieces(Op::kEcho, all, 250));
+  Pattern echoed{kNearToFar};
+  Buffer bytes(kCapacity);
+  bool waited = true;
+  while (echoed.at() < all && waited) {
+    size_t done = 0;
+    int32_t out = RC_E_WOULD_BLOCK;
+    if (out_.at() < all) {
+      size_t n = std::min<size_t>(200, all - out_.at());
+      out = rc_try_put(ch_, out_.next(n).data(), n);
+      if (out == RC_OK) out_.move(n);
+      ASSERT_TRUE(out == RC_OK || out == RC_E_WOULD_BLOCK) << rc_reason();
+    }
+    int32_t in = rc_get_some(ch_, bytes.data(), kCapacity, 0, &done);
+    ASSERT_TRUE(in == RC_OK || in == RC_E_WOULD_BLOCK) << rc_reason();
+    ASSERT_EQ(done, echoed.wrong(bytes.data(), done));
+    echoed.move(done);
+    if (out != RC_OK && in != RC_OK && echoed.at() < all) waited = wait();
+  }
+  EXPECT_TRUE(waited) << "no event, although " << all - echoed.at() << " bytes are missing";
+  EXPECT_FAR(RC_OK, all, far().finish());
 }
 
 testing::AssertionResult Pair::right(const Buffer& bytes, size_t n) {

@@ -77,6 +77,9 @@ class Pair : public testing::TestWithParam<Backend> {
   void put(size_t n);
   // Gets n bytes and compares them.
   void get(size_t n);
+  // Puts `all` bytes and gets the far end's echo of them, by calls that do not block. When neither can go on, wait() is
+  // called; false: in vain.
+  void expect_echo(size_t all, const std::function<bool()>& wait);
   // So many bytes of the far pattern are right; moves on.
   testing::AssertionResult right(const Buffer& bytes, size_t n);
   // The far end has got everything, and the whole ring is free again.

@@ -186,31 +186,11 @@ TEST_P(Whole, DrivesAnEventLoop) {
   constexpr size_t kAll = 30 * kCapacity;
   int32_t fd = -1;
   ASSERT_RC(RC_OK, rc_fd(ctx_, &fd));  // before another thread is in a channel: the far one's may be of this context
-  far().start(Far::pieces(Op::kEcho, kAll, 250));
-  Pattern echoed{kNearToFar};
-  Buffer bytes(kCapacity);
-  rc_event event;
-  uint32_t n = 0;
-  int32_t polled = RC_OK;
-  while (echoed.at() < kAll && polled == RC_OK) {
-    size_t done = 0;
-    int32_t out = RC_E_WOULD_BLOCK;
-    if (out_.at() < kAll) {
-      size_t some = std::min<size_t>(200, kAll - out_.at());
-      Buffer piece = out_.next(some);
-      out = rc_try_put(ch_, piece.data(), some);
-      if (out == RC_OK) out_.move(some);
-      ASSERT_TRUE(out == RC_OK || out == RC_E_WOULD_BLOCK) << rc_reason();
-    }
-    int32_t in = rc_get_some(ch_, bytes.data(), kCapacity, 0, &done);
-    ASSERT_TRUE(in == RC_OK || in == RC_E_WOULD_BLOCK) << rc_reason();
-    ASSERT_EQ(done, echoed.wrong(bytes.data(), done));
-    echoed.move(done);
-    if (out == RC_OK || in == RC_OK || echoed.at() == kAll) continue;
-    polled = rc_poll(ctx_, &event, 1, kPatience, &n);
-  }
-  EXPECT_EQ(RC_OK, polled) << "no event, although " << kAll - echoed.at() << " bytes are missing";
-  EXPECT_FAR(RC_OK, kAll, far().finish());
+  expect_echo(kAll, [&] {
+    rc_event event;
+    uint32_t n = 0;
+    return rc_poll(ctx_, &event, 1, kPatience, &n) == RC_OK;
+  });
 }
 
 // The far end's sync ends although this end makes no call on the channel itself.
