@@ -6,13 +6,13 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "harness/tcp/loopback.h"
+
 namespace rcbench {
 
 void open_tcp(Wires& wires) {
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in address = loopback(0);
   socklen_t size = sizeof(address);
   auto* any = reinterpret_cast<sockaddr*>(&address);
   if (listener < 0 || bind(listener, any, size) != 0 || listen(listener, 1) != 0 ||

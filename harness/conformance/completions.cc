@@ -96,8 +96,8 @@ TEST_P(Completions, ARequestHasItsPlaceUntilItsEndIsTold) {
     ASSERT_RC(RC_OK, rc_write(local_, 0, remote_, 0, 8, &request));
     ASSERT_RC(RC_OK, rc_request_queue(request, i));
   }
-  ASSERT_TRUE(eventually([this] { return far().progress().code == RC_OK && rc_progress(ch_) == RC_OK &&
-                                         about(local_).requests == 0; }));
+  ASSERT_TRUE(eventually(
+      [this] { return far().progress().code == RC_OK && rc_progress(ch_) == RC_OK && about(local_).requests == 0; }));
   EXPECT_RC(RC_E_POOL, rc_write(local_, 0, remote_, 0, 8, &request));
   rc_completion completions[100];
   uint32_t count = 0;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "harness/conformance/rdma_raw_end.h"
+#include "harness/tcp/loopback.h"
 
 extern char** environ;
 
@@ -46,18 +47,10 @@ rc_raw_address read_text(const char* text) {
   return address;
 }
 
-sockaddr_in local(uint16_t port) {
-  sockaddr_in to = {};
-  to.sin_family = AF_INET;
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  to.sin_port = htons(port);
-  return to;
-}
-
 // A listening socket at a port that the system chose.
 int listen_somewhere(uint16_t* port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in at = local(0);
+  sockaddr_in at = loopback(0);
   socklen_t bytes = sizeof at;
   EXPECT_EQ(0, bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at));
   EXPECT_EQ(0, listen(fd, 1));
@@ -69,7 +62,7 @@ int listen_somewhere(uint16_t* port) {
 int connect_when_listening(uint16_t port) {
   for (int tries = 0; tries < 600; ++tries) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in to = local(port);
+    sockaddr_in to = loopback(port);
     if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) return fd;
     close(fd);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

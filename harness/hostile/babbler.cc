@@ -18,6 +18,7 @@
 #include "backends/tcp/frame.h"
 #include "core/hello.h"
 #include "core/wire.h"
+#include "harness/tcp/loopback.h"
 
 namespace hostile {
 namespace {
@@ -33,14 +34,6 @@ constexpr uint64_t kCredit = offsetof(rc::Inbox, credit);
 constexpr uint64_t kGetter = offsetof(rc::Inbox, getter);
 constexpr uint64_t kOpTail = offsetof(rc::Inbox, op_line) + 8;
 constexpr uint64_t kOpCredit = offsetof(rc::Inbox, op_credit);
-
-sockaddr_in loopback(uint16_t port) {
-  sockaddr_in at = {};
-  at.sin_family = AF_INET;
-  at.sin_port = htons(port);
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return at;
-}
 
 int dial(uint16_t port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;

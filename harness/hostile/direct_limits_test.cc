@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/hostile/direct_grants.h"
+#include "harness/tcp/loopback.h"
 
 namespace hostile {
 namespace {
@@ -38,9 +39,7 @@ class DirectDescriptors : public DirectGrants {
   // A TCP socket whose last close waits for half a minute: nobody reads what it is full of.
   Fd lingering() {
     Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), mine(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in here = {};
-    here.sin_family = AF_INET;
-    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in here = loopback(0);
     auto* address = reinterpret_cast<sockaddr*>(&here);
     socklen_t bytes = sizeof here;
     EXPECT_EQ(0, bind(listener.get(), address, bytes));

@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "harness/tcp/loopback.h"
 #include "rc.h"
 
 // The linker puts this between the library and setsockopt: what the kernel says to SO_BUSY_POLL differs by version.
@@ -54,10 +55,7 @@ int descriptors() {
 
 int dial(const std::string& uri) {
   if (uri.rfind("tcp", 0) == 0) {
-    sockaddr_in to = {};
-    to.sin_family = AF_INET;
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    to.sin_port = htons(static_cast<uint16_t>(atoi(strrchr(uri.c_str(), ':') + 1)));
+    sockaddr_in to = loopback(static_cast<uint16_t>(atoi(strrchr(uri.c_str(), ':') + 1)));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to);
     return fd;

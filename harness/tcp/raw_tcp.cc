@@ -11,16 +11,10 @@
 
 #include <future>
 
+#include "harness/tcp/loopback.h"
+
 namespace raw_tcp {
 namespace {
-
-sockaddr_in loopback(uint16_t port) {
-  sockaddr_in at = {};
-  at.sin_family = AF_INET;
-  at.sin_port = htons(port);
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return at;
-}
 
 int with_patience(int fd) {
   timeval patience = {kPatience / 1000000000, 0};
