@@ -203,11 +203,10 @@ Code fallback_connect(Context& context, const Uri& uri, const ChannelParams& par
 
 FallbackPursuit* fallback(Pursuit* p) noexcept { return static_cast<FallbackPursuit*>(p); }
 
-// The next place, or the next member's first.
-void move_on(FallbackPursuit* a, bool same_member) noexcept {
+void move_to(FallbackPursuit* a, uint32_t member, uint32_t place) noexcept {
   a->fd = -1;
-  a->place = same_member ? a->place + 1 : 0;
-  a->member += same_member ? 0 : 1;
+  a->member = member;
+  a->place = place;
 }
 
 // The attempt at the place whose turn it is may begin. Not kOk: there is none.
@@ -270,12 +269,17 @@ Code fallback_pursue(Context& context, const Uri& uri, const ChannelParams& para
     if (a->fd >= 0) return code;
     if (code == kOk) tell_choice(c, a->member);
     if (code == kOk || code == kStopped || code == kUri) {
-      a->member = 0;
-      a->place = 0;
+      move_to(a, 0, 0);
       return code;
     }
+    // A member whose attempts do not go on, and whose listener had no time: the next attempt is made there, too.
+    if (code == kTimeout && c.results[a->member].answered) {
+      move_to(a, 0, 0);
+      break;
+    }
     bool more = code == kNoListener && !c.results[a->member].answered && a->place + 1 < c.here.count;
-    move_on(a, more && c.list.at[a->member]->reach == kThisHost);
+    bool stays = more && c.list.at[a->member]->reach == kThisHost;
+    move_to(a, stays ? a->member : a->member + 1, stays ? a->place + 1 : 0);
   }
   return all_failed(uri, c.list, c.results);
 }
@@ -286,7 +290,7 @@ void fallback_abandon(Pursuit* pursuit) noexcept {
   a->own()->ops->abandon(a->own());
   a->results[a->member].answered = false;
   note(&a->results[a->member], fail_plain(kTimeout, "no answer in the time that an attempt has"));
-  move_on(a, false);
+  move_to(a, a->member + 1, 0);
 }
 
 // ----------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import sys
 TRIED_ELSEWHERE = {"access", "dlerror", "dlopen", "dlsym", "pthread_create", "pthread_once", "strerror"}
 # They touch only what they are given, or ask what cannot fail.
 NO_FAILURE = set("""
-    abort clock_gettime freeaddrinfo freeifaddrs gai_strerror getegid geteuid getgid getpid getuid getrlimit inet_ntop
+    abort clock_gettime freeaddrinfo freeifaddrs gai_strerror getegid geteuid getgid gethostname getpid getuid getrlimit inet_ntop
     inet_pton memchr memcmp memcpy memmove memset pthread_join pthread_mutex_destroy pthread_mutex_init
     pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_sigmask sigfillset snprintf strcat
     strchr strcmp strcpy strcspn strerror_r strlen strncat strncmp strncpy strnlen strrchr strspn strstr strtoul strtoull

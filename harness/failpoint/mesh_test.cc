@@ -153,9 +153,12 @@ class AMember : public testing::TestWithParam<Play> {};
 
 INSTANTIATE_TEST_SUITE_P(, AMember,
                          testing::Values(Play{"tcp", 0, false}, Play{"tcp", 1, false}, Play{"tcp", 0, true},
-                                         Play{"shm", 0, false}, Play{"shm", 1, false}),
+                                         Play{"shm", 0, false}, Play{"shm", 1, false}, Play{"shm+tcp", 0, false},
+                                         Play{"shm+tcp", 1, false}, Play{"tcp+shm", 0, false}),
                          [](const auto& each) {
-                           return std::string(each.param.scheme) + (each.param.near == 0 ? "Connects" : "Accepts") +
+                           std::string name = each.param.scheme;
+                           if (size_t plus = name.find('+'); plus != std::string::npos) name.replace(plus, 1, "Then");
+                           return name + (each.param.near == 0 ? "Connects" : "Accepts") +
                                   (each.param.finds_id ? "FindsItsId" : "");
                          });
 
@@ -165,7 +168,7 @@ TEST_P(AMember, WhoseCallsFailIsWholeAgain) {
   Verdict plain = play(GetParam(), Fault{});
   for (const std::string& p : plain.problems) problems.add(p, Fault{});
   ASSERT_TRUE(plain.problems.empty());
-  bool tcp = std::string(GetParam().scheme) == "tcp";
+  bool tcp = std::string(GetParam().scheme).rfind("tcp", 0) == 0;  // what is taken
   int plays = 0, faults = 0;
   for (auto& [call, count] : plain.calls) {
     for (int error : plausible_errors(call, tcp)) {

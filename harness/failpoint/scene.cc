@@ -252,8 +252,8 @@ rc_config config_of(const Scenario& s) {
   c.size = sizeof c;
   // Just enough: whatever is not given back is missed at once.
   c.channels_max = s.one_context ? 2 : 1;
-  c.listeners_max = 1;
-  c.rings_max = s.one_context || s.tcp ? 2 : 1;
+  c.listeners_max = s.list ? 3 : 1;
+  c.rings_max = s.one_context || s.tcp || s.list ? 2 : 1;
   c.ring_bytes = kRingBytes;
   if (!s.regions) return c;
   c.mrs_max = (s.one_context ? 2 : 1) * Regions::kOfOneEnd + Regions::kForTheOther;
@@ -271,7 +271,10 @@ void attempt(const Scenario& s, rc_ctx near, rc_ctx far, const Fault* fault, Fau
   std::vector<std::string>* problems = &verdict->problems;
   // The calls before the exchange are left to the scenarios that exchange bytes.
   bool later = faulty && s.regions;
-  Attempt a{s, may_fail && !later, faulty && fault->ends_connection(), s.regions && !faulty, later ? &faults : nullptr};
+  // Of a list tcp may have been taken, whose sockets never say the other two.
+  bool cut =
+      faulty && (fault->ends_connection() || (s.list && (fault->error == EMFILE || fault->error == ETOOMANYREFS)));
+  Attempt a{s, may_fail && !later, cut, s.regions && !faulty, later ? &faults : nullptr};
   EndOfScene far_end(a, false, far), near_end(a, true, near);
   std::thread thread([&] { far_end.play(); });
   if (faulty && !later) faults.resume();
@@ -310,6 +313,10 @@ std::vector<Scenario> all_scenarios() {
       {"PathNearListens", path, true, false, false}, {"StalePathNearListens", path, true, false, true},
       {"LoopNearListens", loop, true, true, false},  {"LoopNearConnects", loop, false, true, false}};
   for (const Scenario& s : tcp_scenarios()) all.push_back(s);
+  std::string place = conformance::unique_tcp_uri("127.0.0.1").substr(strlen("tcp"));
+  all.push_back({"ListNearListens", "shm+tcp" + place, true, false, false, false, false, true});
+  all.push_back({"ListNearConnects", "shm+tcp" + place, false, false, false, false, false, true});
+  all.push_back({"TcpOfListNearConnects", "tcp+shm" + place, false, false, false, true, false, true});
   for (const char* of : {"ShmNearConnects", "LoopNearConnects", "TcpNearConnects"}) {
     Scenario regions = *std::find_if(all.begin(), all.end(), [of](const Scenario& s) { return s.name == of; });
     regions.name += "Regions";

@@ -20,10 +20,11 @@ struct Scenario {
   std::string name;
   std::string uri;
   bool near_listens;
-  bool one_context;   // both ends must belong to one context: loop
-  bool stale_socket;  // a socket file that nobody listens behind is in the way
-  bool tcp = false;
+  bool one_context;      // both ends must belong to one context: loop
+  bool stale_socket;     // a socket file that nobody listens behind is in the way
+  bool tcp = false;      // is what they talk over
   bool regions = false;  // they exchange memory instead of bytes
+  bool list = false;     // of transports
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Scenario& s) { return out << s.name; }

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-TARGETS = ["hello", "uri", "ring", "channel", "tcp_frames", "tcp_hello", "hosts", "mesh_identity", "op_frames"]
+TARGETS = ["hello", "uri", "ring", "channel", "tcp_frames", "tcp_hello", "hosts", "lists", "mesh_identity", "op_frames"]
 PROGRESS = re.compile(r"#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+).*exec/s: (\d+)")
 STEP = 5  # seconds of one slice, after each of which a line is printed
 

@@ -6,6 +6,7 @@ const std::vector<Target>& targets() {
   static const std::vector<Target> all = {
       {"hello", hello, hello_seeds()},
       {"uri", uri, uri_seeds()},
+      {"lists", lists, lists_seeds()},
       {"ring", ring, ring_seeds()},
       {"channel", channel, channel_seeds()},
       {"tcp_frames", tcp_frames, tcp_frames_seeds()},

@@ -15,6 +15,7 @@ using Input = std::vector<uint8_t>;
 
 void hello(const uint8_t* data, size_t bytes);          // a hello, judged by either end
 void uri(const uint8_t* data, size_t bytes);            // a URI as a caller might give it
+void lists(const uint8_t* data, size_t bytes);          // a URI, as a list of transports
 void ring(const uint8_t* data, size_t bytes);           // both ends of a ring against any words of the peer
 void channel(const uint8_t* data, size_t bytes);        // the whole library, attached to memory that a peer writes
 void tcp_frames(const uint8_t* data, size_t bytes);     // what an end of tcp receives
@@ -32,6 +33,7 @@ const std::vector<Target>& targets();
 
 std::vector<Input> hello_seeds();
 std::vector<Input> uri_seeds();
+std::vector<Input> lists_seeds();
 std::vector<Input> ring_seeds();
 std::vector<Input> channel_seeds();
 std::vector<Input> tcp_frames_seeds();

@@ -23,7 +23,7 @@ rc_config small_config(const Setup& setup) {
   rc_config config = {};
   config.size = sizeof config;
   config.channels_max = 2;
-  config.listeners_max = 1;
+  config.listeners_max = setup.uri.find('+') != std::string::npos ? 3 : 1;  // a list has one for each and its own
   config.rings_max = 2;
   config.ring_bytes = kRingBytes;
   if (setup.script != Script::kOperations) return config;

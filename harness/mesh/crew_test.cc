@@ -34,16 +34,26 @@ testing::internal::ParamGenerator<Size> sizes(const Sizes& here, const Sizes& on
 }
 
 std::string name_of(const testing::TestParamInfo<Size>& each) {
-  return each.param.scheme + std::to_string(each.param.members);
+  std::string name = each.param.scheme;
+  for (size_t at; (at = name.find('+')) != std::string::npos;) name.replace(at, 1, "Then");
+  return name + std::to_string(each.param.members);
 }
 
 class Crews : public testing::TestWithParam<Size> {};
 
-INSTANTIATE_TEST_SUITE_P(
-    D2, Crews,
-    sizes({{"tcp", 2}, {"tcp", 3}, {"tcp", 4}, {"tcp", 8}, {"tcp", 16}, {"shm", 2}, {"shm", 3}, {"shm", 4}},
-          {{"rdma", 2}, {"rdma", 3}, {"rdma", 4}}),
-    name_of);
+INSTANTIATE_TEST_SUITE_P(D2, Crews,
+                         sizes({{"tcp", 2},
+                                {"tcp", 3},
+                                {"tcp", 4},
+                                {"tcp", 8},
+                                {"tcp", 16},
+                                {"shm", 2},
+                                {"shm", 3},
+                                {"shm", 4},
+                                {"shm+tcp", 4},
+                                {"tcp+shm", 3}},
+                               {{"rdma", 2}, {"rdma", 3}, {"rdma", 4}}),
+                         name_of);
 
 // Any start order; everyone meets everyone once and exchanges with everyone.
 TEST_P(Crews, EveryoneExchangesWithEveryone) {
@@ -92,7 +102,9 @@ TEST_P(Crews, EveryoneExchangesWithEveryone) {
 class Kills : public testing::TestWithParam<Size> {};
 
 INSTANTIATE_TEST_SUITE_P(D2, Kills,
-                         sizes({{"tcp", 4}, {"tcp", 8}, {"shm", 4}}, {{"rdma", 2}, {"rdma", 3}, {"rdma", 4}}), name_of);
+                         sizes({{"tcp", 4}, {"tcp", 8}, {"shm", 4}, {"shm+tcp", 4}, {"tcp+shm", 3}},
+                               {{"rdma", 2}, {"rdma", 3}, {"rdma", 4}}),
+                         name_of);
 
 // The short form; the long one is the program mesh_kill.
 TEST_P(Kills, NameExactlyTheDeadMember) {

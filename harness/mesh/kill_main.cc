@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   CLI::App app("Kills random members of a mesh, and looks whether the others name exactly them and take them back.");
   app.add_option("times", times, "kills")->capture_default_str();
   app.add_option("--members", members)->check(CLI::Range(2u, meshes::kCrewMost))->capture_default_str();
-  app.add_option("--scheme", scheme)->check(CLI::IsMember({"tcp", "shm"}))->capture_default_str();
+  app.add_option("--scheme", scheme)->check(CLI::IsMember({"tcp", "shm", "shm+tcp", "tcp+shm"}))->capture_default_str();
   app.add_option("--seed", seed, "of victims and moments")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   std::string wrong = meshes::kill_at_random(scheme, members, times, seed, true);
