@@ -71,14 +71,14 @@
  * TRUST. Over shm the peer need not be trusted: it can send garbage, or nothing, or die; it cannot make this side
  * crash, hang past a deadline or read or write anything but its own two memory files, and slices it was granted
  * directly while it is. It can keep the old pages of direct grants, as long as it lives and of as many as it was given:
- * also of grants that were revoked before it took them, until 128 wait for its rc_remote_get and rc_mr_grant is RC_E_POOL.
- * Who grants directly counts those as the peer's memory. Over tcp the same holds of what
- * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
- * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
- * this device may forge them, and a connected peer that guesses the key of another channel's inbox of this context may
- * write there, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process
- * that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user)
- * before it trusts it.
+ * also of grants that were revoked before it took them, until 128 wait for its rc_remote_get and rc_mr_grant is
+ * RC_E_POOL. Who grants directly counts those as the peer's memory. Over tcp the same holds of what the peer sends; but
+ * bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the token travels in the
+ * clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to this device may
+ * forge them, and a connected peer that guesses the key of another channel's inbox of this context may write there,
+ * unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process that takes it
+ * first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before it
+ * trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -1059,10 +1059,10 @@ int32_t rc_remote_release(rc_remote remote);
 
 /* ------------------------------------------------------------------------------------------------- Operations */
 
-/* Each operation is a request; how it ends is told once, to whoever waits for its handle with rc_request_wait, or by the
- * channel's completion queue if rc_request_queue has put it there. With request NULL nobody is told. The local region
- * cannot be freed before the request is over, and its bytes must not be changed before. Until its end has been told a
- * request counts as one in flight, so the completion queue has room for all of them and cannot overflow.
+/* Each operation is a request; how it ends is told once, to whoever waits for its handle with rc_request_wait, or by
+ * the channel's completion queue if rc_request_queue has put it there. With request NULL nobody is told. The local
+ * region cannot be freed before the request is over, and its bytes must not be changed before. Until its end has been
+ * told a request counts as one in flight, so the completion queue has room for all of them and cannot overflow.
  *
  * A deadline of an operation is that of the wait: when it has passed, rc_request_cancel takes the request back, or says
  * that it is on its way (RC_E_STATE). Then nobody can call it back; it is over when the peer has answered, or when the

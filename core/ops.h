@@ -313,11 +313,11 @@ class Ops {
   Local local_ = {};
   Lease newest_direct_ = {};  // that the peer has announced; key.id 0: it was reached, or passed
   SlotQueue free_requests_, free_grants_, free_tokens_;
-  SlotQueue to_send_;    // items
-  SlotQueue due_;        // answers ready to be sent
-  SlotQueue imms_;       // requests whose immediate waits to be taken
-  SlotQueue announced_;  // the unread remotes
-  SlotQueue returned_;   // grants
+  SlotQueue to_send_;      // items
+  SlotQueue due_;          // answers ready to be sent
+  SlotQueue imms_;         // requests whose immediate waits to be taken
+  SlotQueue announced_;    // the unread remotes
+  SlotQueue returned_;     // grants
   SlotQueue completions_;  // requests that are over and listed: never more than there are requests
 };
 
