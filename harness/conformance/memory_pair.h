@@ -140,6 +140,14 @@ class Operations : public MemoryPair {};
 class Requests : public MemoryPair {};
 class Completions : public MemoryPair {
  protected:
+  // Of this end: nobody has been told.
+  bool serve_until_over() {
+    return eventually([this] {
+      far().progress();
+      rc_progress(ch_);
+      return about(local_).requests == 0;
+    });
+  }
   // So many of them, in their order; the far end serves meanwhile.
   std::vector<rc_completion> told(size_t n) {
     std::vector<rc_completion> all(n + 1);

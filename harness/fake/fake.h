@@ -14,10 +14,15 @@
 //   stall_most=N     calls
 //   refuse=P       so many of 1000 posts are refused; never that of a single copied word
 //   again=P        of so many of 1000 requests a piece lands twice
+//   shuffle=P      of so many of 1000 posts the answers to operations come in another order, as far as the protocol
+//                  leaves it open
 //   burst=N        bytes executed per call, at most
 //   piece=N        bytes that land at once, at most
 //   depth=N        requests in the queue, 3..64
 //   gone=0|1       1: requests towards a peer that has closed fail
+// Off if not given:
+//   deny=P         so many of 1000 operations are made into what the owner refuses: another key, an offset beyond what
+//                  is granted, an odd address of a word
 // Faults that end the channel; off if not given, and otherwise at a random one of the first N calls on the link:
 //   drop=N         the link goes down: nothing lands any more; both ends are told RC_E_PEER_DEAD, each after a while
 //   corrupt=N      a tail or credit word arrives wrong, and every later one of that kind
@@ -38,7 +43,7 @@ namespace fake {
 // What all NICs of this process have done since reset(): counters, and a hash over every event in its order.
 struct Trace {
   uint64_t hash;
-  uint64_t posts, refused, full, late, stalls, pieces, twice, hurried, drops, spoilt, failed;
+  uint64_t posts, refused, full, late, stalls, pieces, twice, hurried, drops, spoilt, failed, shuffled, denied;
 };
 Trace trace() noexcept;
 

@@ -26,14 +26,15 @@ Profile moods(uint64_t seed, Random& random) noexcept {
   p.piece = static_cast<uint32_t>(random.magnitude(64 * 1024));
   p.depth = static_cast<uint32_t>(random.between(3, kDepthMost));
   p.gone = random.chance(500);
+  p.shuffle = sometimes(1000);
   return p;
 }
 
 }  // namespace
 
 Code read_profile(const Uri& uri, uint64_t stream, Profile* profile) noexcept {
-  constexpr const char* kKnown[] = {"seed",  "late",  "stall", "stall_most", "refuse",  "again", "burst",
-                                    "piece", "depth", "gone",  "drop",       "corrupt", "fail",  nullptr};
+  constexpr const char* kKnown[] = {"seed",  "late", "stall", "stall_most", "refuse", "again",   "burst", "piece",
+                                    "depth", "gone", "drop",  "corrupt",    "fail",   "shuffle", "deny",  nullptr};
   Code code = uri.only(kKnown);
   uint64_t seed = 0;
   if (code == kOk) code = uri.number("seed", 0, &seed);
@@ -45,9 +46,10 @@ Code read_profile(const Uri& uri, uint64_t stream, Profile* profile) noexcept {
     uint32_t least, most;
   };
   const Field kFields[] = {
-      {"late", &p.late, 0, 1000},         {"stall", &p.stall, 0, 1000},      {"stall_most", &p.stall_most, 1, 1u << 30},
-      {"refuse", &p.refuse, 0, 1000},     {"again", &p.again, 0, 1000},      {"burst", &p.burst, 1, UINT32_MAX},
-      {"piece", &p.piece, 1, UINT32_MAX}, {"depth", &p.depth, 3, kDepthMost}};
+      {"late", &p.late, 0, 1000},        {"stall", &p.stall, 0, 1000},       {"stall_most", &p.stall_most, 1, 1u << 30},
+      {"refuse", &p.refuse, 0, 1000},    {"again", &p.again, 0, 1000},       {"shuffle", &p.shuffle, 0, 1000},
+      {"deny", &p.deny, 0, 1000},        {"burst", &p.burst, 1, UINT32_MAX}, {"piece", &p.piece, 1, UINT32_MAX},
+      {"depth", &p.depth, 3, kDepthMost}};
   for (const Field& field : kFields) {
     uint64_t value = 0;
     if (code == kOk) code = uri.number(field.key, *field.value, &value);

@@ -16,6 +16,8 @@ struct Profile {
   uint32_t stall;       // per mille of calls at which a stall begins
   uint32_t stall_most;  // calls that one lasts
   uint32_t refuse;      // per mille of posts refused though there is room
+  uint32_t shuffle;     // per mille of posts whose answers come in another order
+  uint32_t deny;        // per mille of operations of which the NIC makes something that the owner refuses
   uint32_t again;       // per mille of requests of which a piece lands twice
   uint32_t burst;       // bytes that one call executes, at most
   uint32_t piece;       // bytes that land at once, at most

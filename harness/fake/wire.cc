@@ -5,24 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/fake/fake.h"
-
 namespace rc::fake {
 namespace {
 
 pthread_mutex_t g_mutex = PTHREAD_MUTEX_INITIALIZER;
 Trace g_trace;
 std::atomic<bool> g_calm{false};
-
-enum Event : uint64_t { kPosted = 1, kRefused, kFull, kLate, kStalls, kPiece, kHurried, kDrops, kSpoilt, kFails };
-
-// Also counts it.
-void note(uint64_t Trace::*counter, Event event, uint64_t a = 0, uint64_t b = 0) noexcept {
-  pthread_mutex_lock(&g_mutex);
-  g_trace.*counter += 1;
-  g_trace.hash = mix(g_trace.hash ^ mix(event + (a << 8))) + b;
-  pthread_mutex_unlock(&g_mutex);
-}
 
 uint64_t digest(const uint8_t* bytes, uint64_t n) noexcept {
   uint64_t hash = n;
@@ -59,6 +47,15 @@ void require(bool good, const char* promise) noexcept {
 
 }  // namespace
 
+void note(uint64_t Trace::*counter, Event event, uint64_t a, uint64_t b) noexcept {
+  pthread_mutex_lock(&g_mutex);
+  g_trace.*counter += 1;
+  g_trace.hash = mix(g_trace.hash ^ mix(event + (a << 8))) + b;
+  pthread_mutex_unlock(&g_mutex);
+}
+
+bool calm() noexcept { return g_calm.load(std::memory_order_relaxed); }
+
 Trace trace() noexcept {
   pthread_mutex_lock(&g_mutex);
   Trace t = g_trace;
@@ -75,11 +72,11 @@ void reset() noexcept {
   g_calm.store(false, std::memory_order_relaxed);
 }
 
-void Wire::open(const Profile& profile, uint64_t stream, const Inbox* outbox, const Link& inner) noexcept {
+void Wire::open(const Profile& profile, uint64_t stream, Inbox* outbox, const Link& inner) noexcept {
   memset(static_cast<void*>(this), 0, sizeof *this);
   profile_ = profile;
   random_ = Random(mix(mix(profile.seed) + stream) + 1);
-  outbox_ = reinterpret_cast<const uint8_t*>(outbox);
+  outbox_ = reinterpret_cast<uint8_t*>(outbox);
   inbox_ = reinterpret_cast<uint8_t*>(inner.outbox);
   ring_bytes_ = inner.ring_bytes;
   op_ring_bytes_ = inner.op_ring_bytes;
@@ -115,7 +112,7 @@ Code Wire::post(const WorkRequest* requests, uint32_t n) noexcept {
     note(&Trace::full, kFull, n);
     return kWouldBlock;
   }
-  if (!single && !g_calm.load(std::memory_order_relaxed) && random_.chance(profile_.refuse)) {
+  if (!single && !calm() && random_.chance(profile_.refuse)) {
     note(&Trace::refused, kRefused, n);
     return kWouldBlock;
   }
@@ -126,6 +123,7 @@ Code Wire::post(const WorkRequest* requests, uint32_t n) noexcept {
   }
   if (count_ + n > profile_.depth + kReserved)
     return kOk;  // the link has just gone down: this one is lost with the others
+  meddle(requests, n);
   for (uint32_t i = 0; i < n; ++i) {
     Request& slot = queue_[(head_ + count_) % kSlots];
     slot.local = static_cast<const uint8_t*>(requests[i].local);
@@ -144,7 +142,7 @@ Code Wire::post(const WorkRequest* requests, uint32_t n) noexcept {
 
 // Faults whose hour has come.
 void Wire::strike() noexcept {
-  if (g_calm.load(std::memory_order_relaxed)) return;
+  if (calm()) return;
   if (calls_ == profile_.drop && state_ == kWorks) {
     state_ = kDropped;
     note(&Trace::drops, kDrops, calls_);
@@ -156,7 +154,7 @@ void Wire::strike() noexcept {
 void Wire::step() noexcept {
   ++calls_;
   strike();
-  bool calm = g_calm.load(std::memory_order_relaxed);
+  bool calm = fake::calm();
   if (!calm && stalled_ != 0) {
     --stalled_;
     return;

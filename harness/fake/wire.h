@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "core/backend.h"
+#include "core/op_wire.h"
+#include "harness/fake/fake.h"
 #include "harness/fake/profile.h"
 #include "harness/fake/random.h"
 
@@ -17,7 +19,7 @@ class Wire {
   enum State : uint32_t { kWorks, kDropped, kFailed };
 
   // From `outbox` to the inbox and with the rings of `inner`.
-  void open(const Profile& profile, uint64_t stream, const Inbox* outbox, const Link& inner) noexcept;
+  void open(const Profile& profile, uint64_t stream, Inbox* outbox, const Link& inner) noexcept;
   Code post(const WorkRequest* requests, uint32_t n) noexcept;
   // What the NIC does between two of our looks.
   void step() noexcept;
@@ -33,6 +35,7 @@ class Wire {
   static constexpr uint32_t kReserved = 8;
   static constexpr uint32_t kSlots = kDepthMost + kReserved;
   static constexpr uint32_t kPiecesMost = 256;  // of one request
+  static constexpr uint32_t kAnswersMost = 64;  // of one shuffle
 
   struct Request {
     const uint8_t* local;  // read when it is executed
@@ -44,6 +47,12 @@ class Wire {
 
   void strike() noexcept;
   void check(const WorkRequest& request) const noexcept;
+  // wire_operations.cc: what befalls the op frames of a post.
+  void meddle(const WorkRequest* requests, uint32_t n) noexcept;
+  void frame_at(uint64_t at, OpFrame* frame) const noexcept;
+  void put_frame(uint64_t at, const OpFrame& frame) noexcept;
+  bool deny(OpFrame* frame) noexcept;
+  void shuffle(const uint64_t* answers, uint32_t n) noexcept;
   void begin() noexcept;
   uint64_t execute_piece() noexcept;
   void land(const Request& request, uint64_t from, uint64_t bytes) noexcept;
@@ -51,7 +60,7 @@ class Wire {
 
   Profile profile_;
   Random random_;
-  const uint8_t* outbox_;
+  uint8_t* outbox_;
   uint8_t* inbox_;
   size_t ring_bytes_, op_ring_bytes_;
   State state_;
@@ -67,6 +76,24 @@ class Wire {
   uint32_t head_, count_;
   Request queue_[kSlots];
 };
+
+enum Event : uint64_t {
+  kPosted = 1,
+  kRefused,
+  kFull,
+  kLate,
+  kStalls,
+  kPiece,
+  kHurried,
+  kDrops,
+  kSpoilt,
+  kFails,
+  kShuffled,
+  kDenied
+};
+// Notes it in the trace, and counts it.
+void note(uint64_t Trace::*counter, Event event, uint64_t a = 0, uint64_t b = 0) noexcept;
+bool calm() noexcept;
 
 }  // namespace rc::fake
 
