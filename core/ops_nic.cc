@@ -10,11 +10,15 @@ const NicTable& Ops::nic() const noexcept { return *link_->ops->extras->nic; }
 
 bool Ops::is_by_nic(uint64_t remote) noexcept {
   if (!nic().able) return false;
+  {
+    Locked locked(this);
+    uint32_t slot = Id::index(remote);
+    bool here = Id::is(remote, Id::kRemote) && slot < kRemotesMax && remotes_[slot].id == remote;
+    if (!here || !remotes_[slot].by_nic) return false;
+  }
   link_->ops->progress(link_, kPutSide);  // a revoke that has come ends the grant here, too
-  Locked locked(this);
-  if (!idle()) serve_locked();
-  uint32_t slot = Id::index(remote);
-  return Id::is(remote, Id::kRemote) && slot < kRemotesMax && remotes_[slot].id == remote && remotes_[slot].by_nic;
+  serve();
+  return true;
 }
 
 // Without the lock: the first use of a region registers it.

@@ -4,10 +4,12 @@
 #include <sched.h>
 #include <string.h>
 
+#include <atomic>
 #include <chrono>
 #include <vector>
 
 #include "backends/rdma/verbs.h"
+#include "core/context.h"
 #include "harness/conformance/doing.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
@@ -24,6 +26,10 @@ constexpr unsigned kRemote = IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE | 
 // What the library makes, as both ends of this process see it.
 std::vector<ibv_qp*> g_made;
 int g_registered = 0;
+std::vector<ibv_send_wr> g_posted;  // the first ones of their chains
+int (*g_post)(ibv_qp*, ibv_send_wr*, ibv_send_wr**) = nullptr;
+int (*g_poll)(ibv_cq*, int, ibv_wc*) = nullptr;
+bool g_blind = false;  // nothing completes
 ibv_mr g_exposed = {};
 rc::Verbs g_true;
 
@@ -31,6 +37,13 @@ ibv_qp* create_qp(ibv_pd* pd, ibv_qp_init_attr* init) {
   g_made.push_back(g_true.create_qp(pd, init));
   return g_made.back();
 }
+
+int post_send(ibv_qp* qp, ibv_send_wr* wr, ibv_send_wr** bad) {
+  g_posted.push_back(*wr);
+  return g_post(qp, wr, bad);
+}
+
+int poll_cq(ibv_cq* cq, int most, ibv_wc* to) { return g_blind ? 0 : g_poll(cq, most, to); }
 
 ibv_mr* reg_mr(ibv_pd* pd, void* at, size_t bytes, int access) noexcept {
   ++g_registered;
@@ -125,6 +138,23 @@ class RdmaDirect : public testing::Test {
     wr.wr.rdma.remote_addr = reinterpret_cast<uintptr_t>(kept_.addr) + offset;
     wr.wr.rdma.rkey = kept_.rkey;
     EXPECT_EQ(0, ibv_post_send(qp, &wr, &bad));
+  }
+  // As the owner, instead of a grant's frame.
+  void announce(uint64_t address, uint32_t key) const {
+    rc::Link* link = rc::Handles::channel(owner_.channel.id)->link();
+    rc::OpFrame f = {};
+    f.type = rc::kOpGrant;
+    f.word = rc::kWrite | rc::kDirect;
+    f.key.id = uint64_t{1} << 16;
+    f.value = kBytes;
+    f.offset = address;
+    f.request = key;
+    memcpy(link->outbox_op_ring(), &f, sizeof f);
+    uint64_t tail = sizeof f;
+    const rc::WorkRequest wr[2] = {
+        {link->outbox_op_ring(), rc::kRingOffset + rc::op_ring_at(link->ring_bytes), sizeof f, false},
+        {&tail, offsetof(rc::Inbox, op_line) + offsetof(decltype(rc::Inbox::op_line), tail), sizeof tail, true}};
+    EXPECT_EQ(rc::kOk, link->ops->post(link, wr, 2));
   }
   // The NIC of the owner has said no, which is the end of the channel whose queue pair it was.
   static void expect_refused(rc_channel peer) {
@@ -277,6 +307,96 @@ TEST_F(RdmaDirect, RevokeEndsWithoutThePeer) {
   ASSERT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
   EXPECT_EQ(2, owner_.bytes[kBytes - 1]);
   revoke();
+}
+
+// Its own channel is all that a lie ends.
+TEST_F(RdmaDirect, AForgedKeyEndsTheChannelOfWhoForgedIt) {
+  rc_channel owner{0}, peer{0};
+  meet(&owner, &peer);
+  announce(4096, 0x1234);
+  rc_remote remote{0};
+  ASSERT_RC(RC_OK, rc_remote_get(peer_.channel, kPatience, &remote));
+  rc_request request{0};
+  ASSERT_RC(RC_OK, rc_write(peer_.mr, 0, remote, 0, 8, &request));
+  EXPECT_RC(RC_E_PEER_DEAD, rc_request_wait(request, kPatience, nullptr));
+  expect_refused(peer_.channel);
+  EXPECT_RC(RC_OK, rc_mr_free(peer_.mr));
+  char byte = 'x';
+  EXPECT_RC(RC_OK, rc_put(owner, &byte, 1, kPatience, nullptr));
+  EXPECT_RC(RC_OK, rc_get(peer, &byte, 1, kPatience, nullptr));
+}
+
+TEST_F(RdmaDirect, AnAddressThatIsNoneIsCorrupt) {
+  announce(UINT64_MAX - kBytes + 1, 0x1234);
+  rc_remote remote{0};
+  EXPECT_RC(RC_E_CORRUPT, rc_remote_get(peer_.channel, kPatience, &remote));
+}
+
+// The peer writes all the time; that ends with RC_E_REVOKED, and nothing of it meets a key that is no more.
+TEST_F(RdmaDirect, ARevokeAmongWritesEndsNoChannel) {
+  for (int round = 0; round < 10 && !HasFailure(); ++round) {
+    rc_remote remote = grant();
+    std::atomic<bool> going{false};
+    Doing writing([&] {
+      int32_t code = RC_OK;
+      rc_request requests[8];
+      while (code == RC_OK) {
+        int n = 0;
+        while (n < 8 && (code = rc_write(peer_.mr, 0, remote, 0, kBytes, &requests[n])) == RC_OK) ++n;
+        going.store(true);
+        for (int i = 0; i < n; ++i) {
+          int32_t result = rc_request_wait(requests[i], kPatience, nullptr);
+          if (result != RC_OK) code = result;
+        }
+      }
+      return code;
+    });
+    EXPECT_TRUE(eventually([&] { return going.load(); }));
+    EXPECT_RC(RC_OK, rc_grant_revoke(grant_));
+    memset(owner_.bytes, 1, kBytes);
+    EXPECT_DONE(RC_E_REVOKED, writing);
+    expect_untouched();
+    char byte = 'x';
+    EXPECT_RC(RC_OK, rc_put(peer_.channel, &byte, 1, kPatience, nullptr));
+    EXPECT_RC(RC_OK, rc_get(owner_.channel, &byte, 1, kPatience, nullptr));
+  }
+}
+
+// A NIC may else execute a WRITE before a READ or atomic that was posted before it: on some it does, on soft-RoCE not.
+TEST_F(RdmaDirect, WhatFollowsAReadOrAnAtomicWaitsForIt) {
+  rc_remote remote = grant();
+  g_post = qp_->context->ops.post_send;
+  g_poll = qp_->context->ops.poll_cq;
+  qp_->context->ops.post_send = post_send;
+  qp_->context->ops.poll_cq = poll_cq;
+  g_blind = true;
+  auto fenced_after = [&](ibv_wr_opcode opcode, rc_request request) {
+    ASSERT_EQ(opcode, g_posted.back().opcode);
+    rc_request after{0};
+    ASSERT_RC(RC_OK, rc_write(peer_.mr, 64, remote, 64, 8, &after));
+    ASSERT_EQ(IBV_WR_RDMA_WRITE, g_posted.back().opcode);
+    EXPECT_NE(0u, g_posted.back().send_flags & IBV_SEND_FENCE) << opcode;
+    g_blind = false;
+    ASSERT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+    ASSERT_RC(RC_OK, rc_request_wait(after, kPatience, nullptr));
+    g_blind = true;
+  };
+  rc_request request{0};
+  ASSERT_RC(RC_OK, rc_read(peer_.mr, 0, remote, 0, kBytes, &request));
+  fenced_after(IBV_WR_RDMA_READ, request);
+  ASSERT_RC(RC_OK, rc_fetch_add(remote, 0, 1, &request));
+  fenced_after(IBV_WR_ATOMIC_FETCH_AND_ADD, request);
+  // A put, too; and nothing does once they are done.
+  ASSERT_RC(RC_OK, rc_read(peer_.mr, 0, remote, 0, kBytes, &request));
+  ASSERT_RC(RC_OK, rc_put(peer_.channel, "x", 1, kPatience, nullptr));
+  EXPECT_NE(0u, g_posted.back().send_flags & IBV_SEND_FENCE);
+  g_blind = false;
+  ASSERT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+  ASSERT_RC(RC_OK, rc_write(peer_.mr, 0, remote, 0, 8, &request));
+  EXPECT_EQ(0u, g_posted.back().send_flags & IBV_SEND_FENCE);
+  ASSERT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+  qp_->context->ops.post_send = g_post;
+  qp_->context->ops.poll_cq = g_poll;
 }
 
 // A queue pair that lets only writes in has no use for a grant of more.
