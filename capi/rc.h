@@ -22,15 +22,13 @@
  *                          ack_timeout=N, rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
- *                          access=write[+read][+atomic], pd=shared|own (a protection domain of its own, for a peer
- *                          that those of the context's other channels must be safe from). What the device cannot do
- *                          is refused; rc_channel_figure tells what was chosen
- *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
- *                          listener listens at all of them that its machine can do, a client tries them in this order.
- *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
- *                          parameter says whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over
- *                          silently: rc_channel_info tells what was taken, rc_channel_choice and rc_listener_choice
- *                          why others were not
+ *                          access=write[+read][+atomic] (default: all), pd=shared|own (a protection domain of its own,
+ * for a peer that those of the context's other channels must be safe from). What the device cannot do is refused;
+ * rc_channel_figure tells what was chosen rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more
+ * of rdma, shm and tcp in any order. A listener listens at all of them that its machine can do, a client tries them in
+ * this order. shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A parameter says
+ * whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over silently: rc_channel_info tells what was
+ * taken, rc_channel_choice and rc_listener_choice why others were not
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -76,9 +74,9 @@
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
  * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
  * this device may forge them, and a connected peer that guesses the key of another channel's inbox or direct grant of
- * this context may use it, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process
- * that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user)
- * before it trusts it.
+ * this context may use it, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the
+ * process that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's
+ * user) before it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -982,13 +980,13 @@ int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
  * RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease of a direct grant); RC_E_RANGE; RC_E_RIGHTS (also: a direct one
  * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
  * taken the direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for
- * them first; or: a direct grant over shm is alone in its region); RC_E_ALIGNMENT (direct, shm: not whole pages); RC_E_UNSUPPORTED
- * (the channel has no operations; direct: not over this backend; over shm not this memory, or not for writing where
- * vm.overcommit_memory is 2; over rdma not these rights: access= in the URI, or the device);
- * RC_E_SYSTEM (no random bits; direct: a call of the system failed, the reason says which);
- * RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered);
- * RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put
- * side. Order: the peer gets grants in order. Since: 0.2. */
+ * them first; or: a direct grant over shm is alone in its region); RC_E_ALIGNMENT (direct, shm: not whole pages);
+ * RC_E_UNSUPPORTED (the channel has no operations; direct: not over this backend; over shm not this memory, or not for
+ * writing where vm.overcommit_memory is 2; over rdma not these rights: access= in the URI, or the device); RC_E_SYSTEM
+ * (no random bits; direct: a call of the system failed, the reason says which); RC_E_NO_SPACE, RC_E_NO_MEMORY,
+ * RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered); RC_E_CLOSED; RC_E_PEER_DEAD;
+ * RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put side. Order: the peer gets
+ * grants in order. Since: 0.2. */
 int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns,
                     rc_grant* grant);
 
@@ -996,9 +994,8 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
  * Parameters: grant - the handle is an error from now on. Returns: RC_OK (also if the lease is over or the channel has
  * ended); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (the peer has given it back: rc_mr_take_back);
  * RC_E_NO_SPACE, RC_E_NO_MEMORY (direct: there is no memory to move to, the grant stays). Blocks: no; direct: while the
- * slice is copied, over rdma until the peer has answered, at most half a second. Threads: put side. Order: operations of
- * the peer that have not been done yet fail with RC_E_REVOKED.
- * Since: 0.2. */
+ * slice is copied, over rdma until the peer has answered, at most half a second. Threads: put side. Order: operations
+ * of the peer that have not been done yet fail with RC_E_REVOKED. Since: 0.2. */
 int32_t rc_grant_revoke(rc_grant grant);
 
 /* Tells what a grant is worth still.

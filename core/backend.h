@@ -211,7 +211,8 @@ struct Extras {
   // process's own (of a NIC: any bytes), under that key. On failure nothing has changed.
   Code (*share)(Link*, uint64_t key_id, uint32_t rights, Share*) noexcept;
   // Takes it back, whether or not the link is still there: when it has returned kOk nothing that the peer does reaches
-  // the memory, whose bytes are what they were. Else nothing has changed. A NIC's are over when the link has closed, too.
+  // the memory, whose bytes are what they were. Else nothing has changed. A NIC's are over when the link has closed,
+  // too.
   Code (*unshare)(Share*) noexcept;
   // By the get side, without locks: where the memory is that the peer has shared under that key. kCorrupt: there is
   // none, or it is not as it should be. Else nothing has changed, and it may be tried again. A NIC gives no address.

@@ -54,7 +54,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
     memset(static_cast<void*>(remotes_), 0, kRemotesMax * sizeof(Remote));
     clean_ = true;
   }
-  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_,  &moving_,
+  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_, &moving_,
                                &due_,           &imms_,        &announced_,   &returned_};
   for (SlotQueue* queue : queues) queue->clear();
   for (uint32_t i = 0; i < requests_count_; ++i) {

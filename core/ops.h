@@ -330,13 +330,13 @@ class Ops {
   Remote* remotes_ = nullptr;
   Local local_ = {};
   SlotQueue free_requests_, free_grants_, free_tokens_;
-  SlotQueue to_send_;    // items
-  SlotQueue moving_;     // requests that the NIC is at, in the order of their tickets
+  SlotQueue to_send_;                    // items
+  SlotQueue moving_;                     // requests that the NIC is at, in the order of their tickets
   uint64_t to_answer_[kGrantsMax] = {};  // revoked keys, by slot: one each in to_send_
-  SlotQueue due_;        // answers ready to be sent
-  SlotQueue imms_;       // requests whose immediate waits to be taken
-  SlotQueue announced_;  // the unread remotes
-  SlotQueue returned_;   // grants
+  SlotQueue due_;                        // answers ready to be sent
+  SlotQueue imms_;                       // requests whose immediate waits to be taken
+  SlotQueue announced_;                  // the unread remotes
+  SlotQueue returned_;                   // grants
 };
 
 class Ops::Locked {

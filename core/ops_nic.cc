@@ -25,8 +25,7 @@ bool Ops::is_by_nic(uint64_t remote) noexcept {
 Code Ops::keep_local(const Operation& op, Gather* local) noexcept {
   const Slice one = {op.region, op.region_offset, op.bytes};
   bool list = op.pieces_count != 0;
-  Code code =
-      local->hold(regions_, list ? op.pieces : &one, list ? op.pieces_count : 1, op.access(), Hold::kPinned);
+  Code code = local->hold(regions_, list ? op.pieces : &one, list ? op.pieces_count : 1, op.access(), Hold::kPinned);
   if (code != kOk) return code;
   for (uint32_t i = 0; i < local->count(); ++i) {
     Regions::Info info = {};

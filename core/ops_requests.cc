@@ -331,11 +331,11 @@ bool Ops::take_grant(const OpFrame& f) noexcept {
   uint32_t slot = f.key.slot();
   bool direct = (f.word & kDirect) != 0, by_nic = direct && nic().able;
   uint64_t end;
-  bool sensible = f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
-                  (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
-                  (!direct || (f.value <= kDirectMax && f.compare == 0)) &&
-                  (!direct || (by_nic ? !__builtin_add_overflow(f.offset, f.value, &end)
-                                      : pages_allow(f.word & kAllRights)));
+  bool sensible =
+      f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
+      (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
+      (!direct || (f.value <= kDirectMax && f.compare == 0)) &&
+      (!direct || (by_nic ? !__builtin_add_overflow(f.offset, f.value, &end) : pages_allow(f.word & kAllRights)));
   if (!sensible) return false;
   Remote& r = remotes_[slot];
   if (r.state == Remote::kLive || r.state == Remote::kUnread)

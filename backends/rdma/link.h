@@ -72,9 +72,9 @@ struct RdmaLink : Link {
   ibv_mr* staging_mr;
   Sealed staging[kStagingSlots];
   // Direct grants (nic.cc).
-  uint64_t fetched;                // the last READ or atomic that was posted; what follows it waits for it
-  Registrations registrations;     // of this end's regions
-  ibv_mr* exposed[kGrantsMax];     // to the peer's NIC
+  uint64_t fetched;             // the last READ or atomic that was posted; what follows it waits for it
+  Registrations registrations;  // of this end's regions
+  ibv_mr* exposed[kGrantsMax];  // to the peer's NIC
   ibv_mr* landing_mr;
   uint64_t landing[kRequestsMax];  // old words of atomics, by request
 };

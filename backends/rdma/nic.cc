@@ -178,8 +178,7 @@ void rdma_halt(Link* l) noexcept {
 
 }  // namespace
 
-const NicTable kRdmaNic = {true,         rdma_keep, rdma_let_go, rdma_forget,
-                           rdma_operate, rdma_done, rdma_landed, rdma_halt};
+const NicTable kRdmaNic = {true, rdma_keep, rdma_let_go, rdma_forget, rdma_operate, rdma_done, rdma_landed, rdma_halt};
 
 }  // namespace rc
 #endif
