@@ -183,7 +183,7 @@ class Honest {
       case kGrant:
         return grant();
       case kRevoke:
-        return check(ops_->revoke(grant_));
+        return check(ops_->revoke(grant_, false));
       case kNextRemote:
         return check(ops_->next_remote(&remote_));
       case kNextImm: {
