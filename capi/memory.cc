@@ -151,7 +151,7 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
 }
 
 int32_t rc_grant_revoke(rc_grant grant) {
-  return on_part(grant.id, "grant", kPutSide, [&](Channel& c) noexcept { return c.ops()->revoke(grant.id); });
+  return on_part(grant.id, "grant", kPutSide, [&](Channel& c) noexcept { return c.revoke(grant.id); });
 }
 
 int32_t rc_grant_info(rc_grant grant, rc_lease* lease) {

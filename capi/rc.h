@@ -22,15 +22,13 @@
  *                          ack_timeout=N, rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
- *                          access=write[+read][+atomic], pd=shared|own (a protection domain of its own, for a peer
- *                          that those of the context's other channels must be safe from). What the device cannot do
- *                          is refused; rc_channel_figure tells what was chosen
- *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
- *                          listener listens at all of them that its machine can do, a client tries them in this order.
- *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
- *                          parameter says whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over
- *                          silently: rc_channel_info tells what was taken, rc_channel_choice and rc_listener_choice
- *                          why others were not
+ *                          access=write[+read][+atomic] (default: all), pd=shared|own (a protection domain of its own,
+ * for a peer that those of the context's other channels must be safe from). What the device cannot do is refused;
+ * rc_channel_figure tells what was chosen rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more
+ * of rdma, shm and tcp in any order. A listener listens at all of them that its machine can do, a client tries them in
+ * this order. shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A parameter says
+ * whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over silently: rc_channel_info tells what was
+ * taken, rc_channel_choice and rc_listener_choice why others were not
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -75,10 +73,10 @@
  * RC_E_POOL. Who grants directly counts those as the peer's memory. Over tcp the same holds of what the peer sends; but
  * bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the token travels in the
  * clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to this device may
- * forge them, and a connected peer that guesses the key of another channel's inbox of this context may write there,
- * unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process that takes it
- * first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before it
- * trusts it.
+ * forge them, and a connected peer that guesses the key of another channel's inbox or direct grant of this context may
+ * use it, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process that
+ * takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before
+ * it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -380,7 +378,7 @@ typedef struct rc_mesh_state {
 /* Flags of rc_mr_alloc and rc_mr_grant. */
 #define RC_MR_UNINITIALISED 8u /* rc_mr_alloc: do not zero it */
 #define RC_MR_BY_TOKEN 16u     /* rc_mr_grant: do not announce it, the peer gets a token */
-#define RC_MR_DIRECT 32u       /* rc_mr_grant: the peer's processor reaches the memory by itself; see "DIRECT" */
+#define RC_MR_DIRECT 32u       /* rc_mr_grant: the peer's processor or NIC reaches the memory; see "DIRECT" */
 
 #define RC_TOKEN_BYTES 64
 #define RC_LEASE_DEFAULT INT64_C(60000000000) /* 60 s */
@@ -919,7 +917,7 @@ int32_t rc_message_release(rc_channel channel);
  * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant lasts
  * longer, see there.
  *
- * DIRECT. A grant with RC_MR_DIRECT, over shm only, lets the peer's processor reach the memory by itself: its rc_write,
+ * DIRECT. A grant with RC_MR_DIRECT, over shm, lets the peer's processor reach the memory by itself: its rc_write,
  * rc_read, rc_compare_swap and rc_fetch_add are loads and stores, done when the call returns, without a system call and
  * without the owner; rc_request_test of such a request never waits. It goes carried, in order, while another request of
  * the channel is in flight; the value of rc_write_imm always does. For that the pages of the slice become shared ones
@@ -931,7 +929,19 @@ int32_t rc_message_release(rc_channel channel);
  * operation of the peer in that moment may end with RC_OK and not be seen. While rc_mr_grant or one of these calls
  * runs, no thread of the owner may store into the slice: such a store may be lost, and so may the bytes of a rc_read or
  * rc_readv of the owner's own that arrive in it. When the peer dies or gives the
- * grant up, it ends only so. A child made by fork meanwhile shares the pages. */
+ * grant up, it ends only so. A child made by fork meanwhile shares the pages.
+ *
+ * DIRECT OVER RDMA. There it is the peer's NIC that reaches the memory: the slice is registered with the owner's NIC by
+ * itself, with these rights, and the peer's operations are RDMA WRITEs, READs and atomics of the channel, done without
+ * the owner's processor. They are under way after the call as carried ones are: rc_request_wait tells the end, and they
+ * go carried, in order, behind carried ones in flight. Any slice of any region will do, with any rights and beside
+ * other grants; no page moves, and no store of the owner's is lost. It has no lease either, and ends the same way, or
+ * with the channel. rc_grant_revoke tells the peer first and waits until it answers that nothing of its is under way,
+ * at most half a second, which is how long it takes if the peer is in no call meanwhile. After that the NIC refuses the
+ * key, and a refused operation ends the channel. Atomics are so among operations that come through that NIC, not with
+ * those of a processor, as carried ones are. The asker's regions are registered as a whole at their first use with a
+ * channel, not per call, 64 of them at once for each channel; one that is itself granted directly over shm is
+ * RC_E_IN_USE. They and the grants count towards the memory that the process may lock (ulimit -l). */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
  * Parameters: ctx; bytes - 1..mr_bytes, rounded up to whole pages of 4,096 inside; flags - 0 or RC_MR_UNINITIALISED; mr
@@ -986,12 +996,13 @@ int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
  * RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease of a direct grant); RC_E_RANGE; RC_E_RIGHTS (also: a direct one
  * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
  * taken the direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for
- * them first; or: a direct grant is alone in its region); RC_E_ALIGNMENT (direct: not whole pages); RC_E_UNSUPPORTED
- * (the channel has no operations; direct: not this memory, not over this backend, or not for writing where
- * vm.overcommit_memory is 2); RC_E_SYSTEM (no random bits; direct: a call of the system failed, the reason says which);
- * RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered);
- * RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put
- * side. Order: the peer gets grants in order. Since: 0.2. */
+ * them first; or: a direct grant over shm is alone in its region); RC_E_ALIGNMENT (direct, shm: not whole pages);
+ * RC_E_UNSUPPORTED (the channel has no operations; direct: not over this backend; over shm not this memory, or not for
+ * writing where vm.overcommit_memory is 2; over rdma not these rights: access= in the URI, or the device); RC_E_SYSTEM
+ * (no random bits; direct: a call of the system failed, the reason says which); RC_E_NO_SPACE, RC_E_NO_MEMORY,
+ * RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered); RC_E_CLOSED; RC_E_PEER_DEAD;
+ * RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put side. Order: the peer gets
+ * grants in order. Since: 0.2. */
 int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns,
                     rc_grant* grant);
 
@@ -999,8 +1010,8 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
  * Parameters: grant - the handle is an error from now on. Returns: RC_OK (also if the lease is over or the channel has
  * ended); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (the peer has given it back: rc_mr_take_back);
  * RC_E_NO_SPACE, RC_E_NO_MEMORY (direct: there is no memory to move to, the grant stays). Blocks: no; direct: while the
- * slice is copied. Threads: put side. Order: operations of the peer that have not been done yet fail with RC_E_REVOKED.
- * Since: 0.2. */
+ * slice is copied, over rdma until the peer has answered, at most half a second. Threads: put side. Order: operations
+ * of the peer that have not been done yet fail with RC_E_REVOKED. Since: 0.2. */
 int32_t rc_grant_revoke(rc_grant grant);
 
 /* Tells what a grant is worth still.

@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "core/deadline.h"
+#include "core/nic.h"
 #include "core/raw.h"
 #include "core/result.h"
 #include "core/uri.h"
@@ -176,12 +177,14 @@ Code connect_at_once(Context&, const Uri&, const ChannelParams&, Deadline, Pursu
 void abandon_nothing(Pursuit*) noexcept;
 
 struct Extras;
-// Memory of this end that the peer reaches by itself.
+// Memory of this end that the peer, or its NIC, reaches by itself.
 struct Share {
   const Extras* by = nullptr;  // null: nobody does
   uint8_t* at = nullptr;
   uint64_t bytes = 0;
   void* spare = nullptr;  // the backend's own
+  uint64_t address = 0;   // what the peer's NIC is told, if it is a NIC
+  uint32_t key = 0;
 };
 // For a backend without figures, devices or endpoints, and whose peers reach nothing by themselves.
 uint32_t no_figures(Link*, Figure*, uint32_t most) noexcept;
@@ -206,16 +209,18 @@ struct Extras {
   Code (*connect_endpoint)(Context&, ListenPoint*, const void* blob, size_t bytes, Deadline, Link*) noexcept;
 
   // Direct grants. By the put side, without locks: lets the peer reach share->bytes at share->at, whole pages of this
-  // process's own, under that key. On failure nothing has changed.
+  // process's own (of a NIC: any bytes), under that key. On failure nothing has changed.
   Code (*share)(Link*, uint64_t key_id, uint32_t rights, Share*) noexcept;
   // Takes it back, whether or not the link is still there: when it has returned kOk nothing that the peer does reaches
-  // the memory, whose bytes are what they were. Else nothing has changed.
+  // the memory, whose bytes are what they were. Else nothing has changed. A NIC's are over when the link has closed,
+  // too.
   Code (*unshare)(Share*) noexcept;
   // By the get side, without locks: where the memory is that the peer has shared under that key. kCorrupt: there is
-  // none, or it is not as it should be. Else nothing has changed, and it may be tried again.
+  // none, or it is not as it should be. Else nothing has changed, and it may be tried again. A NIC gives no address.
   Code (*reach)(Link*, uint64_t key_id, uint64_t bytes, uint32_t rights, uint8_t** at) noexcept;
   void (*unreach)(uint8_t* at, uint64_t bytes) noexcept;
   const RawTable* raw = &kNoRaw;
+  const NicTable* nic = &kNoNic;
 };
 extern const Extras kNoExtras;
 

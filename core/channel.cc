@@ -108,6 +108,7 @@ Code Channel::close() noexcept {
   if (driven_.load(std::memory_order_relaxed)) context_->stop_driving(drive_fd());
   Code code = ops_ != nullptr ? ops_->close() : kOk;
   link_->ops->close(*context_, link_);
+  if (ops_ != nullptr) ops_->closed();
   return code;
 }
 

@@ -113,6 +113,7 @@ class Channel {
   Code completions_get(Completion* completions, uint32_t capacity, int64_t timeout_ns, uint32_t* count) noexcept;
   Code grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
              uint64_t* grant) noexcept;
+  Code revoke(uint64_t grant) noexcept;
   Code remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns, uint64_t* remote) noexcept;
   Code remote_return(uint64_t remote, int64_t timeout_ns) noexcept;
   Code remote_get(int64_t timeout_ns, uint64_t* remote) noexcept;

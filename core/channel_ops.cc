@@ -86,6 +86,17 @@ Code Channel::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t r
   return code;
 }
 
+// A peer whose NIC may be at work in the memory is waited for, but not for long: then the NIC is refused, and that ends
+// the channel.
+Code Channel::revoke(uint64_t grant) noexcept {
+  constexpr int64_t kAnswerNs = int64_t{500} * 1000 * 1000;
+  Code code = ops_->revoke(grant, true);
+  if (code != kWouldBlock) return code;
+  wait_for_ops(
+      kPutSide, [&]() noexcept { return code = ops_->revoke(grant, true); }, kAnswerNs);
+  return code == kWouldBlock ? ops_->revoke(grant, false) : code;
+}
+
 Code Channel::remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
                            uint64_t* remote) noexcept {
   Code code = ops_gate();

@@ -285,6 +285,7 @@ Code Context::free_region(uint64_t id) noexcept {
 }
 
 void Context::forget_region(uint64_t id) noexcept {
+  for (uint32_t i = 0; ops_ != nullptr && i < limits_.channels_max; ++i) ops_[i].forget_region(id);
   for (uint32_t i = 0; i < limits_.listeners_max; ++i) {
     uint64_t raw = listeners_[i].id.load(std::memory_order_acquire);
     if (Id::kind(raw) != Id::kRaw) continue;

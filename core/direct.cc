@@ -177,17 +177,19 @@ Code Ops::tell_imm(const Operation& op, const RemoteKey& key, bool detached, uin
 // Not announced yet, so the lock may be given up. On failure the grant is free again.
 Code Ops::share(Grant& g) noexcept {
   g.shared = g.ending = true;
-  Share* share = regions_->share_of(g.piece.slot);
+  g.by_nic = nic().able;
+  Share* share = g.by_nic ? &g.exposed : regions_->share_of(g.piece.slot);
+  *share = Share{};
   share->at = g.piece.at;
   share->bytes = g.lease.bytes;
   lock_.unlock();
-  context_->forget_region(g.piece.id);  // registrations know the pages that are about to go
+  if (!g.by_nic) context_->forget_region(g.piece.id);  // registrations know the pages that are about to go
   Code code = link_->ops->extras->share(link_, g.lease.key.id, g.lease.rights, share);
   lock_.lock();
   g.ending = false;
   if (code == kOk) return kOk;
   g.shared = false;
-  regions_->let_go(Hold::kShare, g.piece.slot);
+  regions_->let_go(g.by_nic ? Hold::kGrant : Hold::kShare, g.piece.slot);
   free_grant(g);
   return code;
 }
@@ -201,12 +203,12 @@ Code Ops::unshare(Grant& g) noexcept {
   if (!g.shared) return kOk;
   g.ending = true;
   lock_.unlock();
-  Code code = regions_->unshare(g.piece.slot);
+  Code code = g.by_nic ? g.exposed.by->unshare(&g.exposed) : regions_->unshare(g.piece.slot);
   lock_.lock();
   g.ending = false;
   if (code != kOk) return code;
   g.shared = false;
-  regions_->let_go(Hold::kShare, g.piece.slot);
+  regions_->let_go(g.by_nic ? Hold::kGrant : Hold::kShare, g.piece.slot);
   return kOk;
 }
 

@@ -23,19 +23,21 @@ struct Slice {
 class Gather {
  public:
   // Holds all of them, or none. At most kPiecesMax; it holds nothing yet.
-  Code hold(Regions* regions, const Slice* slices, uint32_t count, uint32_t access) noexcept {
+  Code hold(Regions* regions, const Slice* slices, uint32_t count, uint32_t access,
+            Hold why = Hold::kRequest) noexcept {
     for (count_ = 0; count_ < count; ++count_) {
       const Slice& s = slices[count_];
       Regions::Piece piece = {};
-      Code code = regions->hold(Hold::kRequest, s.region, s.offset, s.bytes, access, &piece);
+      Code code = regions->hold(why, s.region, s.offset, s.bytes, access, &piece);
       if (code != kOk) {
         let_go(regions);
         return code;
       }
-      parts_[count_] = {piece.at, s.bytes, piece.slot};
+      parts_[count_] = {piece.at, s.bytes, s.region, piece.slot};
     }
     return kOk;
   }
+  // kPinned counts as kRequest does.
   void let_go(Regions* regions) noexcept {
     while (count_ != 0) regions->let_go(Hold::kRequest, parts_[--count_].slot);
   }
@@ -55,10 +57,21 @@ class Gather {
     }
   }
 
+  // The bytes at `from` of all of them together, as far as they lie in a row.
+  Slice at(uint64_t from, uint8_t** at) const noexcept {
+    uint32_t i = 0;
+    for (; i + 1 < count_ && from >= parts_[i].bytes; ++i) from -= parts_[i].bytes;
+    *at = parts_[i].at + from;
+    return {parts_[i].region, 0, parts_[i].bytes - from};
+  }
+  uint32_t count() const noexcept { return count_; }
+  uint64_t region(uint32_t i) const noexcept { return parts_[i].region; }
+
  private:
   struct Part {
     uint8_t* at;
     uint64_t bytes;
+    uint64_t region;
     uint32_t slot;
   };
   Part parts_[kPiecesMax];

@@ -18,7 +18,8 @@ void Ops::carve(Arena& arena, uint32_t requests_max) noexcept {
   free_requests_.carve(arena, requests_max);
   free_grants_.carve(arena, kGrantsMax);
   free_tokens_.carve(arena, kGrantsMax);
-  to_send_.carve(arena, requests_max + 2 * kGrantsMax);
+  to_send_.carve(arena, requests_max + 3 * kGrantsMax);
+  moving_.carve(arena, requests_max);
   due_.carve(arena, requests_max);
   imms_.carve(arena, requests_max);
   announced_.carve(arena, kGrantsMax);
@@ -36,7 +37,9 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   channel_slot_ = channel_slot;
   full_fence_ = full_fence;
   requests_count_ = link->requests;
-  in_flight_ = 0;
+  in_flight_ = by_nic_count_ = 0;
+  last_ticket_ = 0;
+  open_ = true;
   for_peer_bytes_ = 0;
   newest_direct_ = {};
   wrong_ = nullptr;
@@ -53,8 +56,8 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
     memset(static_cast<void*>(remotes_), 0, kRemotesMax * sizeof(Remote));
     clean_ = true;
   }
-  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_,    &due_,
-                               &imms_,          &announced_,   &returned_,    &completions_};
+  SlotQueue* const queues[] = {&free_requests_, &free_grants_, &free_tokens_, &to_send_,  &moving_,
+                               &due_,           &imms_,        &announced_,   &returned_, &completions_};
   for (SlotQueue* queue : queues) queue->clear();
   for (uint32_t i = 0; i < requests_count_; ++i) {
     requests_[i].state = Request::kFree;
@@ -64,6 +67,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   }
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
     grants_[i].shared = grants_[i].ending = false;
+    to_answer_[i] = 0;
     free_grants_.push(i);
     free_tokens_.push(kGrantsMax + i);
   }
@@ -79,7 +83,7 @@ Code Ops::close() noexcept {
   for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].id = 0;
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
     if (grants_[i].state == Grant::kReturned) end_grant(grants_[i], Grant::kOver);
-    if (grants_[i].shared) {
+    if (grants_[i].shared && !grants_[i].by_nic) {  // else it ends with the link
       Code unshared = unshare(grants_[i]);
       if (unshared != kOk) regions_->let_go(Hold::kShare, grants_[i].piece.slot);
       if (unshared != kOk) code = unshared;
@@ -89,9 +93,11 @@ Code Ops::close() noexcept {
   }
   for (uint32_t i = 0; i < kRemotesMax; ++i) drop_remote(remotes_[i]);
   drop_local();
+  open_ = false;
   return code;
 }
 
+// A request that the NIC is at keeps its regions until the NIC is stopped; at close, that the link goes does it.
 void Ops::abort(Code why) noexcept {
   Locked locked(this);
   if (over_) return;
@@ -99,12 +105,17 @@ void Ops::abort(Code why) noexcept {
   why_ = why;
   to_send_.clear();
   due_.clear();
+  bool exposed = !moving_.empty();
+  for (uint32_t i = 0; i < kGrantsMax; ++i) exposed |= grants_[i].shared && grants_[i].by_nic;
+  if (exposed && why != kClosing) nic().halt(link_);
+  moving_.clear();
   pending_.store(false, std::memory_order_relaxed);
   behind_.store(false, std::memory_order_release);
   for (uint32_t i = 0; i < requests_count_; ++i) {
     Request& r = requests_[i];
     r.queued = false;
-    if (r.state == Request::kQueued || r.state == Request::kSent) finish(r, why, 0);
+    if (why == kClosing && r.ticket != 0) continue;
+    if (r.state == Request::kQueued || r.state == Request::kSent || r.state == Request::kMoving) finish(r, why, 0);
     if (r.state == Request::kCancelled) free_request(r);
   }
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
@@ -127,6 +138,7 @@ Code Ops::serve_locked() noexcept {
   if (wrong_ != nullptr) return kCorrupt;
   if (over_) return kOk;
   Code code = drain();
+  if (code == kOk) land();
   return code == kOk ? pump() : code;
 }
 
@@ -219,7 +231,7 @@ Code Ops::pump() noexcept {
   if (code == kOk) code = publish();
   bool unsent = !to_send_.empty() || tx_.staged() != 0;
   behind_.store(unsent, std::memory_order_release);
-  pending_.store(unsent || !due_.empty(), std::memory_order_relaxed);
+  pending_.store(unsent || !due_.empty() || !moving_.empty(), std::memory_order_relaxed);
   return code == kWouldBlock ? kOk : code;
 }
 
@@ -251,6 +263,7 @@ Code Ops::publish() noexcept {
 bool Ops::send_item(uint32_t item) noexcept {
   uint32_t slot = item & 0xffff;
   if (item < kGrantItem) return send_request(slot);
+  if (item >= kRevokedItem) return send_revoked(slot);
   Grant& g = grants_[slot];
   bool revoked = item >= kRevokeItem;
   if (!revoked && g.state != Grant::kLive) return true;
@@ -258,6 +271,11 @@ bool Ops::send_item(uint32_t item) noexcept {
   OpFrame frame = {};
   frame.type = revoked ? kOpRevoke : kOpGrant;
   frame.key = g.lease.key;
+  frame.word = revoked && g.by_nic ? 1 : 0;
+  if (!revoked && g.by_nic) {
+    frame.offset = g.exposed.address;
+    frame.request = g.exposed.key;
+  }
   if (!revoked) {
     int64_t left = g.lease.expires_ns - now_ns();
     frame.word = g.lease.rights;
@@ -265,7 +283,8 @@ bool Ops::send_item(uint32_t item) noexcept {
     frame.compare = (g.lease.rights & kDirect) == 0 && left > 0 ? static_cast<uint64_t>(left) : 0;
   }
   write_frame(frame);
-  if (revoked) free_grant(g);
+  g.told = revoked;
+  if (revoked && !g.shared) free_grant(g);
   return true;
 }
 
@@ -276,6 +295,7 @@ bool Ops::send_request(uint32_t slot) noexcept {
     free_request(r);
     return true;
   }
+  if (r.by_nic) return move(r);
   bool carries = r.frame.type == kOpWrite || r.frame.type == kOpWriteImm;
   if (!carries) {
     if (!has_room(sizeof r.frame)) return false;

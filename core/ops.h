@@ -97,6 +97,8 @@ class Ops {
   // Every handle of it is an error from now on.
   // Else than kOk: memory that was granted directly could not be taken back; Regions::free tries again.
   Code close() noexcept;
+  // After the link has closed.
+  void closed() noexcept;
 
   // --- any thread that is inside the channel ---
   // Nothing has arrived and nothing waits for room.
@@ -143,7 +145,8 @@ class Ops {
   // --- being asked (ops_target.cc) ---
   Code grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
              uint64_t* grant) noexcept;
-  Code revoke(uint64_t grant) noexcept;
+  // kWouldBlock, if patient: a NIC of the peer's may still be at work, and the peer has been asked (ops_nic.cc).
+  Code revoke(uint64_t grant, bool patient) noexcept;
   Code grant_lease(uint64_t grant, Lease* lease) noexcept;
   Code next_imm(uint32_t* imm) noexcept;
   Code next_returned(uint64_t* region) noexcept;
@@ -153,11 +156,14 @@ class Ops {
   Code end_direct(uint64_t region) noexcept;
   // The region is to be freed. Any thread.
   void forget_local(uint64_t region) noexcept;
+  // It has been, or its pages are about to be others.
+  void forget_region(uint64_t region) noexcept;
 
  private:
   class Locked;
   struct Request {
-    enum State : uint8_t { kFree, kQueued, kSent, kDone, kCancelled };
+    // kMoving: the NIC is at it.
+    enum State : uint8_t { kFree, kQueued, kSent, kMoving, kDone, kCancelled };
     uint64_t id;
     uint32_t uses;
     State state;
@@ -171,6 +177,11 @@ class Ops {
     Code result;
     uint64_t value;
     uint64_t remote;
+    bool by_nic;  // posted to the NIC, or to be
+    bool kept;    // the NIC knows its local regions
+    uint32_t far_key;
+    uint64_t far_address;
+    uint64_t ticket;  // 0: the NIC has no part in it
   };
   // What is owed for one of the peer's requests.
   struct Answer {
@@ -188,6 +199,11 @@ class Ops {
     bool for_peer;  // its region was allocated because the peer asked
     bool shared;    // the peer reaches the memory by itself, whatever the state; the region stays held until unshare
     bool ending;    // somebody is taking it back, without the lock
+    bool by_nic;    // the peer's NIC reaches it: the memory is exposed, not its pages shared
+    bool asked;     // the peer has been asked to stop using it
+    bool told;      // and that is written into the ring
+    bool answered;  // and it has stopped
+    Share exposed;  // to NICs
     Lease lease;
     Regions::Piece piece;
   };
@@ -198,6 +214,9 @@ class Ops {
     State state;
     Lease lease;
     uint8_t* at;  // null: not within reach
+    bool by_nic;  // within reach of the NIC, there:
+    uint32_t key;
+    uint64_t address;
   };
   // The region that direct operations had their bytes in last: looked up once, not for each of them.
   struct Local {
@@ -208,7 +227,7 @@ class Ops {
     uint32_t slot;
   };
   // What to_send_ holds: a kind and a slot.
-  enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16 };
+  enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;
@@ -238,12 +257,14 @@ class Ops {
   bool take_request(const OpFrame& frame) noexcept;
   bool take_grant(const OpFrame& frame) noexcept;
   bool take_revoke(const OpFrame& frame) noexcept;
+  bool take_revoked(const OpFrame& frame) noexcept;
   bool take_data(const OpFrame& frame) noexcept;
   bool take_done(const OpFrame& frame) noexcept;
   Code do_atomic(const OpFrame& frame, uint64_t* old) noexcept;
   Code do_alloc(const OpFrame& frame, OpFrame* answer) noexcept;
   void owe(uint32_t slot, const OpFrame& answer) noexcept;
 
+  Code post_kept(const Operation& op, const Gather* kept, bool detached, uint64_t* request) noexcept;
   Code find_request(uint64_t id, Request** request) noexcept;
   Code start(const OpFrame& frame, bool detached, Request** request) noexcept;
   // There is a free one.
@@ -275,6 +296,20 @@ class Ops {
   // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.
   Code unshare(Grant& grant) noexcept;
 
+  // ops_nic.cc.
+  const NicTable& nic() const noexcept;
+  // That memory is within reach of the NIC. Looks for what has arrived; without the lock.
+  bool is_by_nic(uint64_t remote) noexcept;
+  Code keep_local(const Operation& op, Gather* local) noexcept;
+  void drop_kept(Gather* local) noexcept;
+  void done_already(Code result, bool detached, uint64_t* request) noexcept;
+  bool move(Request& request) noexcept;
+  // What the NIC has done.
+  void land() noexcept;
+  void stop_using(const RemoteKey& key, bool answer) noexcept;
+  bool send_revoked(uint32_t slot) noexcept;
+  Code revoke_by_nic(Grant& grant, bool patient) noexcept;
+
   Code find_grant(uint64_t id, Grant** grant) noexcept;
   // Whether the key opens it for that; no reason is set.
   Code check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t bytes, Grant** grant) noexcept;
@@ -301,7 +336,10 @@ class Ops {
   bool full_fence_ = true;
   uint32_t channel_slot_ = 0;
   uint32_t requests_count_ = 0;  // agreed
+  bool open_ = false;            // there is a link
   uint32_t in_flight_ = 0;       // requests that the peer has to do, or is to be told of
+  uint32_t by_nic_count_ = 0;    // of these, those that the NIC does
+  uint64_t last_ticket_ = 0;     // of the NIC
   uint64_t for_peer_bytes_ = 0;  // of regions allocated for the peer
   TxRing<StdAtomics> tx_;
   RxRing<StdAtomics> rx_;
@@ -313,12 +351,14 @@ class Ops {
   Local local_ = {};
   Lease newest_direct_ = {};  // that the peer has announced; key.id 0: it was reached, or passed
   SlotQueue free_requests_, free_grants_, free_tokens_;
-  SlotQueue to_send_;      // items
-  SlotQueue due_;          // answers ready to be sent
-  SlotQueue imms_;         // requests whose immediate waits to be taken
-  SlotQueue announced_;    // the unread remotes
-  SlotQueue returned_;     // grants
-  SlotQueue completions_;  // requests that are over and listed: never more than there are requests
+  SlotQueue to_send_;                    // items
+  SlotQueue moving_;                     // requests that the NIC is at, in the order of their tickets
+  uint64_t to_answer_[kGrantsMax] = {};  // revoked keys, by slot: one each in to_send_
+  SlotQueue due_;                        // answers ready to be sent
+  SlotQueue imms_;                       // requests whose immediate waits to be taken
+  SlotQueue announced_;                  // the unread remotes
+  SlotQueue returned_;                   // grants
+  SlotQueue completions_;                // requests that are over and listed: never more than there are requests
 };
 
 class Ops::Locked {

@@ -85,7 +85,9 @@ Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   r.listed = false;
   r.frame = frame;
   r.frame.request = slot;
-  r.done = r.remote = 0;
+  r.done = r.remote = r.ticket = 0;
+  r.result = kOk;
+  r.by_nic = r.kept = false;
   return r;
 }
 
@@ -96,8 +98,11 @@ void Ops::free_request(Request& r) noexcept {
 }
 
 void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
+  if (r.kept) drop_kept(&r.local);
   r.local.let_go(regions_);
   in_flight_ -= 1;
+  by_nic_count_ -= r.by_nic ? 1 : 0;
+  r.by_nic = r.kept = false;
   r.state = Request::kDone;
   r.result = result;
   r.value = value;
@@ -106,7 +111,22 @@ void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
 }
 
 Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
+  bool keeps = is_by_nic(op.remote) && op.type != kOpSwap && op.type != kOpAdd;
+  if (!keeps) {
+    Locked locked(this);
+    return post_kept(op, nullptr, detached, request);
+  }
+  Gather local;
+  Code code = keep_local(op, &local);
+  if (code != kOk) return code;
   Locked locked(this);
+  code = post_kept(op, &local, detached, request);
+  if (code != kOk) drop_kept(&local);
+  return code;
+}
+
+// kept: the local bytes, which the NIC knows; null: they are not held yet, or there are none.
+Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint64_t* request) noexcept {
   Remote* remote = nullptr;
   Code code = find_remote(op.remote, &remote);
   if (code != kOk || remote == nullptr) return code;
@@ -125,7 +145,14 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   }
   if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
   if (goes_direct(*remote)) return post_direct(op, *remote, detached, request);
-  if (!atomic) {
+  bool by_nic = remote->by_nic && in_flight_ == by_nic_count_;
+  if (by_nic && atomic && (remote->address + op.remote_offset) % sizeof(uint64_t) != 0) {
+    done_already(kAlignment, detached, request);
+    return kOk;
+  }
+  if (kept != nullptr) {
+    requests_[free_requests_.front()].local = *kept;
+  } else if (!atomic) {
     // Of the request that start takes.
     code = op.hold(regions_, &requests_[free_requests_.front()].local);
     if (code != kOk) return code;
@@ -139,6 +166,11 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   frame.compare = atomic ? op.compare : 0;
   Request* r = nullptr;
   start(frame, detached, &r);
+  r->by_nic = by_nic;
+  r->kept = kept != nullptr;
+  r->far_key = remote->key;
+  r->far_address = remote->address;
+  by_nic_count_ += by_nic ? 1 : 0;
   *request = r->id;
   serve_locked();  // what fails here ends the channel, and the request with it
   return kOk;
@@ -269,6 +301,7 @@ Ops::Remote* Ops::hold_remote(uint32_t slot, const Lease& lease, Remote::State s
   r.state = state;
   r.lease = lease;
   r.at = nullptr;
+  r.by_nic = false;
   return &r;
 }
 
@@ -313,7 +346,7 @@ Code Ops::next_remote(uint64_t* remote) noexcept {
     if (announced_.empty()) return kWouldBlock;
     Remote& first = remotes_[announced_.front()];
     *remote = first.id;
-    code = (first.lease.rights & kDirect) != 0 && !over_ ? reach(first) : kOk;
+    code = (first.lease.rights & kDirect) != 0 && !over_ ? reach(first) : kOk;  // also by the NIC
     if (code == kRevoked || code == kCorrupt) *remote = 0;
   }
   if (code != kOk) return code;  // *remote: whoever cannot take it may release it, and go on to those behind it
@@ -327,17 +360,23 @@ Code Ops::next_remote(uint64_t* remote) noexcept {
 
 bool Ops::take_grant(const OpFrame& f) noexcept {
   uint32_t slot = f.key.slot();
-  bool direct = (f.word & kDirect) != 0;
-  bool sensible = f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
-                  (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
-                  (!direct || (f.value <= kDirectMax && f.compare == 0 && pages_allow(f.word & kAllRights)));
+  bool direct = (f.word & kDirect) != 0, by_nic = direct && nic().able;
+  uint64_t end;
+  bool sensible =
+      f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
+      (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
+      (!direct || (f.value <= kDirectMax && f.compare == 0)) &&
+      (!direct || (by_nic ? !__builtin_add_overflow(f.offset, f.value, &end) : pages_allow(f.word & kAllRights)));
   if (!sensible) return false;
   Remote& r = remotes_[slot];
   if (r.state == Remote::kLive || r.state == Remote::kUnread)
     return false;  // the owner gives a slot again after revoke
   int64_t expires_ns = direct ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
-  hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
-  if (direct) newest_direct_ = remotes_[slot].lease;
+  Remote* held = hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
+  held->by_nic = by_nic;
+  held->key = f.request;
+  held->address = f.offset;
+  if (direct && !by_nic) newest_direct_ = held->lease;
   announced_.push(slot);
   return true;
 }
@@ -357,8 +396,10 @@ void Ops::forget_key(uint64_t key_id) noexcept {
 }
 
 bool Ops::take_revoke(const OpFrame& f) noexcept {
-  if (f.bytes != 0) return false;
+  bool answer = f.word != 0;
+  if (f.bytes != 0 || (answer && f.key.slot() >= kGrantsMax)) return false;
   forget_key(f.key.id);
+  stop_using(f.key, answer);
   return true;
 }
 
@@ -402,6 +443,13 @@ bool Ops::take_done(const OpFrame& f) noexcept {
     r.remote = hold_remote(slot, lease, Remote::kLive)->id;
   }
   if (r.frame.type == kOpReturn && result == kOk) forget_key(r.frame.key.id);
+  if (r.ticket != 0 && !nic().done(link_, r.ticket)) {  // the bytes before an immediate: the NIC may still read them
+    r.result = result;
+    r.value = f.value;
+    r.state = Request::kMoving;
+    moving_.push(f.request);
+    return true;
+  }
   finish(r, result, f.value);
   return true;
 }

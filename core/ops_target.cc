@@ -52,7 +52,7 @@ Code Ops::make_grant(const Regions::Piece& piece, uint64_t bytes, uint32_t right
   g.id = for_peer ? 0 : Id::make_part(Id::kGrant, Id::context(context_->id()), channel_slot_, slot, g.uses);
   g.state = Grant::kLive;
   g.for_peer = for_peer;
-  g.shared = g.ending = false;
+  g.shared = g.ending = g.by_nic = g.asked = g.told = g.answered = false;
   int64_t expires_ns = (rights & kDirect) != 0 ? kNeverNs : now_ns() + lease_ns;
   g.lease = {{g.uses << 16 | slot, {secret[0], secret[1]}}, bytes, rights, expires_ns};
   g.piece = piece;
@@ -105,7 +105,8 @@ Code Ops::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t right
   if (over_) return tell(why_);
   expire(now_ns());  // what has lapsed is not in the way
   Regions::Piece piece = {};
-  Hold why = (rights & kDirect) != 0 ? Hold::kShare : Hold::kGrant;
+  bool direct = (rights & kDirect) != 0;
+  Hold why = direct && !nic().able ? Hold::kShare : Hold::kGrant;
   Code code = regions_->hold(why, region, offset, bytes, rights & kAllRights, &piece);
   if (code != kOk) return code;
   Grant* g = nullptr;
@@ -114,7 +115,7 @@ Code Ops::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t right
     regions_->let_go(why, piece.slot);
     return code;
   }
-  if (why == Hold::kShare) {
+  if (direct) {
     code = share(*g);
     if (code != kOk) return code;
   }
@@ -124,13 +125,14 @@ Code Ops::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t right
   return kOk;
 }
 
-Code Ops::revoke(uint64_t grant) noexcept {
+Code Ops::revoke(uint64_t grant, bool patient) noexcept {
   Locked locked(this);
   Grant* g = nullptr;
   Code code = find_grant(grant, &g);
   if (code != kOk || g == nullptr) return code;
   if (g->state == Grant::kReturned)
     return fail_plain(kState, "the peer has given the region back: take it with rc_mr_take_back");
+  if (g->shared && g->by_nic) return revoke_by_nic(*g, patient);
   if (g->shared) {
     Grant::State before = g->state;
     g->state = Grant::kOver;
@@ -203,6 +205,8 @@ bool Ops::execute(const OpFrame& f) noexcept {
       return take_grant(f);
     case kOpRevoke:
       return take_revoke(f);
+    case kOpRevoked:
+      return take_revoked(f);
     case kOpData:
       return take_data(f);
     case kOpDone:

@@ -8,6 +8,7 @@
 
 #include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
+#include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
 #include "core/wait.h"
@@ -145,15 +146,6 @@ void look(RdmaLink* link, Side self, uint32_t most = kCompletionsPerLook) noexce
   take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
   if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
-}
-
-// For want of room. Whoever asked may sleep next, without another look: then the next completion must make an event.
-void ask_for_completions(RdmaLink* link) noexcept {
-  link->wants_completions = true;
-  if (link->e.receive_depth == 0 || link->sends_armed) return;
-  ibv_req_notify_cq(link->e.send_cq, 0);
-  link->sends_armed = true;
-  look(link, kNoSide);  // what came before that makes none
 }
 
 // What the connection manager and the device say.
@@ -319,6 +311,14 @@ void rdma_interrupt(Link* link) noexcept {
 
 }  // namespace
 
+void ask_for_completions(RdmaLink* link) noexcept {
+  link->wants_completions = true;
+  if (link->e.receive_depth == 0 || link->sends_armed) return;
+  ibv_req_notify_cq(link->e.send_cq, 0);
+  link->sends_armed = true;
+  look(link, kNoSide);  // what came before that makes none
+}
+
 void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   if (link->state.load(std::memory_order_relaxed) != kOk) return;
   link->why.set(why);
@@ -326,9 +326,9 @@ void break_link(RdmaLink* link, Code code, const char* why) noexcept {
   rdma_interrupt(link);
 }
 
-constexpr Extras kRdmaExtras = {rdma_figures, rdma_device, rdma_open_endpoint, rdma_connect_endpoint,
-                                no_share,     no_unshare,  no_reach,           no_unreach,
-                                &kRdmaRaw};
+const Extras kRdmaExtras = {rdma_figures, rdma_device,  rdma_open_endpoint, rdma_connect_endpoint,
+                            rdma_share,   rdma_unshare, rdma_reach,         no_unreach,
+                            &kRdmaRaw,    &kRdmaNic};
 
 const Backend kRdmaBackend = {"rdma",
                               sizeof(RdmaLink),

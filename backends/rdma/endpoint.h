@@ -47,6 +47,7 @@ struct Endpoint {
   uint32_t mtu;        // at most; once connected, as agreed
   uint32_t rd_atomic;  // the same
   uint32_t dest_rd_atomic;
+  uint32_t access;        // what the queue pair lets in, as kRead, kWrite, kAtomic
   uint32_t message_most;  // bytes of one WRITE
 };
 

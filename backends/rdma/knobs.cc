@@ -100,13 +100,13 @@ Code read_numbers(const Uri& uri, Knobs* knobs) noexcept {
   return kOk;
 }
 
-// Every end writes into its peer; the other rights are for queue pairs that are used for more.
+// Every end writes into its peer; direct grants are for reading and atomics, too.
 Code read_access(const Uri& uri, Knobs* knobs) noexcept {
   struct Word {
     const char* text;
     uint32_t access;
   };
-  constexpr Word kWords[] = {{"", kWrite},
+  constexpr Word kWords[] = {{"", 0},
                              {"write", kWrite},
                              {"write+read", kWrite | kRead},
                              {"write+atomic", kWrite | kAtomic},

@@ -32,7 +32,8 @@ struct Knobs {
   uint32_t cq_poll;        // cq_poll=N: completions taken at once
   uint32_t signal;         // signal=N: one post in so many asks for a completion
   bool own_pd;             // pd=own: a protection domain of its own; pd=shared, the default: the context's
-  uint32_t access;         // access=write|write+read|write+atomic|write+read+atomic: what the queue pair lets in
+  uint32_t access;  // access=write|write+read|write+atomic|write+read+atomic: what the queue pair lets in; 0: all that
+                    // the device can
   // The path; kNotGiven: what rdma_cm proposes, or 0.
   uint32_t mtu;             // mtu=256|512|1024|2048|4096: at most so many bytes in a packet; 0: what the port can do
   uint32_t gid;             // gid=N: index in the port's table; it must have the address that is used

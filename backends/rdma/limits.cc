@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint32_t kSendDepth = 256;  // 64 puts of three requests, and the reserve
 constexpr uint32_t kReceiveDepth = 1024;
+constexpr uint32_t kReadsUnderWay = 16;  // and atomics
 
 const char* name_of(const Endpoint* e) noexcept { return g_verbs.get_device_name(e->verbs->device); }
 
@@ -85,12 +86,15 @@ Code check_limits(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
   uint32_t sge = 1;
   if (code == kOk) code = choose_depth(uri, e, "sge", knobs.sge, 1, device.max_sge, 0, &sge);
   if (code == kOk)
-    code = choose_depth(uri, e, "rd_atomic", knobs.rd_atomic, 0, device.max_qp_init_rd_atom, 0, &e->rd_atomic);
+    code = choose_depth(uri, e, "rd_atomic", knobs.rd_atomic, kReadsUnderWay, device.max_qp_init_rd_atom, 0,
+                        &e->rd_atomic);
   if (code == kOk)
-    code =
-        choose_depth(uri, e, "dest_rd_atomic", knobs.dest_rd_atomic, 0, device.max_qp_rd_atom, 0, &e->dest_rd_atomic);
+    code = choose_depth(uri, e, "dest_rd_atomic", knobs.dest_rd_atomic, kReadsUnderWay, device.max_qp_rd_atom, 0,
+                        &e->dest_rd_atomic);
   if (code == kOk && (knobs.access & kAtomic) != 0 && device.atomic_cap == IBV_ATOMIC_NONE)
     code = fail(kUri, "%s: access=...atomic, but %s has no atomic operations", uri.text, name_of(e));
+  e->access = knobs.access != 0 ? knobs.access : kAllRights;
+  if (device.atomic_cap == IBV_ATOMIC_NONE) e->access &= ~kAtomic;
   return code;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backends/rdma/link.h"
+#include "backends/rdma/nic.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -60,6 +61,7 @@ void destroy(Context& context, RdmaLink* link) noexcept {
   link->e.qp = nullptr;
   if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
   link->staging_mr = nullptr;
+  end_nic(link);
   destroy_endpoint(context, &link->e);
   pthread_mutex_destroy(&link->mutex);
   link->inbox = link->outbox = nullptr;

@@ -7,9 +7,11 @@
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/mail.h"
 #include "backends/rdma/raw.h"
+#include "backends/rdma/registrations.h"
 #include "core/atomics.h"
 #include "core/backend.h"
 #include "core/doorbell.h"
+#include "core/op_wire.h"
 
 namespace rc {
 
@@ -69,6 +71,12 @@ struct RdmaLink : Link {
   std::atomic<int32_t> state;
   ibv_mr* staging_mr;
   Sealed staging[kStagingSlots];
+  // Direct grants (nic.cc).
+  uint64_t fetched;             // the last READ or atomic that was posted; what follows it waits for it
+  Registrations registrations;  // of this end's regions
+  ibv_mr* exposed[kGrantsMax];  // to the peer's NIC
+  ibv_mr* landing_mr;
+  uint64_t landing[kRequestsMax];  // old words of atomics, by request
 };
 
 class Locked {

@@ -73,6 +73,9 @@ Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
     link->unsignalled_posts = 0;
     link->signalled = last->wr_id;
   }
+  // A WRITE may otherwise be executed before a READ or atomic that was posted before it.
+  bool fetches = chain->wr[0].opcode != IBV_WR_RDMA_WRITE && chain->wr[0].opcode != IBV_WR_RDMA_WRITE_WITH_IMM;
+  if (link->fetched > link->completed && !fetches) chain->wr[0].send_flags |= IBV_SEND_FENCE;
   ibv_send_wr* bad = nullptr;
   int error = ibv_post_send(link->e.qp, chain->wr, &bad);
   if (error != 0) {

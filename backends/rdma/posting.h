@@ -33,6 +33,8 @@ void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept;
 // A word, sealed: inline, or from its place in the staging memory. That is the place of the request in the queue, so
 // there must be room for the request first. Wakes the peer if it sleeps.
 void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept;
+// The queue was full. Whoever asked may sleep next, without another look: then the next completion must make an event.
+void ask_for_completions(RdmaLink* link) noexcept;
 // One doorbell.
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept;
 

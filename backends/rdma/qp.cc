@@ -106,8 +106,8 @@ Code enter_init(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noe
   attr.qp_state = IBV_QPS_INIT;
   put_over(knobs.pkey, &attr.pkey_index);
   unsigned access = IBV_ACCESS_REMOTE_WRITE;
-  if ((knobs.access & kRead) != 0) access |= IBV_ACCESS_REMOTE_READ;
-  if ((knobs.access & kAtomic) != 0) access |= IBV_ACCESS_REMOTE_ATOMIC;
+  if ((e->access & kRead) != 0) access |= IBV_ACCESS_REMOTE_READ;
+  if ((e->access & kAtomic) != 0) access |= IBV_ACCESS_REMOTE_ATOMIC;
   attr.qp_access_flags = access;
   return modify(e, &attr, mask, "preparing a queue pair");
 }

@@ -130,11 +130,6 @@ Code rdma_connect_raw(ListenPoint* p, const RawAddress& peer) noexcept {
   return code;
 }
 
-void deregister(Registration* r) noexcept {
-  if (r->region != 0) g_verbs.dereg_mr(r->mr);
-  *r = {};
-}
-
 // One request less; null: it had no bytes.
 void let_go(Context& context, Registration* r) noexcept {
   if (r == nullptr) return;
@@ -145,32 +140,12 @@ void let_go(Context& context, Registration* r) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // posting
 
-// The place of a region's registration, or a free one; null: all are in use.
-Registration* place_for(Raw* raw, uint64_t region) noexcept {
-  Registration* idle = nullptr;
-  for (Registration& r : raw->registrations) {
-    if (r.region == region) return &r;
-    if (r.requests == 0 && (idle == nullptr || r.region == 0)) idle = &r;
-  }
-  return idle;
-}
-
 // A held region becomes one that the device knows, for this end's requests only.
 Code enroll(Context& context, RdmaPoint* point, uint64_t region, Registration** to) noexcept {
-  Registration* r = place_for(&point->raw, region);
-  if (r == nullptr)
-    return fail(kPool, "requests of this raw endpoint are under way in %u regions, more cannot be", kRegistrationsMost);
-  *to = r;
-  if (r->region == region) return kOk;
   Regions::Info info = {};
   Code code = context.regions().info(region, &info);
   if (code != kOk) return code;
-  deregister(r);
-  int access = (info.access & kWrite) != 0 ? IBV_ACCESS_LOCAL_WRITE : 0;
-  ibv_mr* mr = g_verbs.reg_mr(point->e.pd, info.address, info.bytes, access);
-  if (mr == nullptr) return registration_failed("a region", info.bytes, errno);
-  *r = {region, 0, 0, mr};
-  return kOk;
+  return point->raw.registrations.enter("raw endpoint", point->e.pd, region, info.address, info.bytes, info.access, to);
 }
 
 Code check_request(const RdmaPoint* point, const RawQueue& queue, const RawRequest& request) noexcept {
@@ -345,9 +320,7 @@ Code rdma_poll_raw(Context& context, ListenPoint* p, RawCompletion* to, uint32_t
 void rdma_forget_raw(ListenPoint* p, uint64_t region) noexcept {
   Raw* raw = &rdma(p)->raw;
   Held held(raw);
-  for (Registration& r : raw->registrations) {
-    if (r.region == region && r.requests == 0) deregister(&r);
-  }
+  raw->registrations.forget(region);
 }
 
 }  // namespace
@@ -361,7 +334,7 @@ void end_raw(Context& context, RdmaPoint* point) noexcept {
     g_verbs.destroy_qp(e->qp);  // from here on the device touches no region
     e->qp = nullptr;
   }
-  for (Registration& r : point->raw.registrations) {
+  for (Registration& r : point->raw.registrations.of) {
     for (; r.requests != 0; --r.requests) context.regions().let_go(Hold::kPinned, r.slot);
     deregister(&r);
   }

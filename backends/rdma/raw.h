@@ -6,21 +6,12 @@
 
 #include <atomic>
 
-#include "backends/rdma/verbs.h"
+#include "backends/rdma/registrations.h"
 #include "core/raw.h"
 
 namespace rc {
 
 inline constexpr uint32_t kRawDepthMost = 256;
-inline constexpr uint32_t kRegistrationsMost = 64;
-
-// A region the endpoint has used, registered as a whole and for this end only.
-struct Registration {
-  uint64_t region;    // 0: free
-  uint32_t slot;      // of the region
-  uint32_t requests;  // under way; each holds the region
-  ibv_mr* mr;
-};
 
 struct RawSlot {
   uint64_t tag;
@@ -48,7 +39,7 @@ struct Raw {
   RawQueue sends;
   RawQueue receives;
   bool sends_first;  // of two queues that both have something
-  Registration registrations[kRegistrationsMost];
+  Registrations registrations;
 };
 
 struct RdmaPoint;

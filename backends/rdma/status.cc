@@ -19,7 +19,8 @@ constexpr Row kRows[] = {
     {IBV_WC_RESP_TIMEOUT_ERR, {kPeerDead, "the peer's NIC did not answer in time (RESP_TIMEOUT)"}},
     // A killed process loses its memory before its queue pairs, so this is what a write may meet that was under way.
     {IBV_WC_REM_ACCESS_ERR,
-     {kPeerDead, "the peer's NIC refused access to its inbox (REM_ACCESS): its process has ended, or lied about it"}},
+     {kPeerDead,
+      "the peer's NIC refused access (REM_ACCESS): its process has ended, ended a direct grant, or told a wrong key"}},
     {IBV_WC_REM_INV_REQ_ERR, {kCorrupt, "the peer's NIC took a request of ours for invalid (REM_INV_REQ)"}},
     {IBV_WC_REM_OP_ERR, {kCorrupt, "the peer's NIC could not complete a request of ours (REM_OP)"}},
     {IBV_WC_REM_ABORT_ERR, {kPeerDead, "the peer's NIC aborted (REM_ABORT)"}},

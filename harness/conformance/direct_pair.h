@@ -1,4 +1,5 @@
-// A pair whose far end grants the near one memory directly: over shm only.
+// A pair whose far end grants the near one memory directly: over shm, where its processor reaches it, and rdma, where
+// its NIC does.
 #ifndef HARNESS_CONFORMANCE_DIRECT_PAIR_H_
 #define HARNESS_CONFORMANCE_DIRECT_PAIR_H_
 
@@ -10,11 +11,15 @@ class Direct : public MemoryPair {
  protected:
   void SetUp() override {
     MemoryPair::SetUp();
-    if (backend().scheme != "shm") GTEST_SKIP() << "over " << backend().scheme << " no peer reaches memory by itself";
+    if (backend().scheme != "shm" && !by_nic())
+      GTEST_SKIP() << "over " << backend().scheme << " no peer reaches memory by itself";
   }
+  static bool by_nic() { return backend().scheme == "rdma"; }
   void lend_direct(uint64_t n = kBytes, uint32_t rights = kAll) { lend(n, rights | RC_MR_DIRECT, RC_LEASE_NONE); }
   // Without any help of the far end.
-  static int32_t alone(rc_request request, uint64_t* value = nullptr) { return rc_request_test(request, value); }
+  static int32_t alone(rc_request request, uint64_t* value = nullptr) {
+    return by_nic() ? rc_request_wait(request, kPatience, value) : rc_request_test(request, value);
+  }
   int32_t write_alone(uint64_t from, uint64_t to, uint64_t n) {
     rc_request request{0};
     int32_t code = rc_write(local_, from, remote_, to, n, &request);
@@ -35,7 +40,7 @@ class Direct : public MemoryPair {
   Reply far_operates(Operation operation, uint64_t offset, uint64_t value, uint64_t n = 8) {
     Call call = on(Op::kOperate, n, offset, value);
     call.operation = operation;
-    call.timeout_ns = 0;
+    if (!by_nic()) call.timeout_ns = 0;
     return far().call(call);
   }
 };

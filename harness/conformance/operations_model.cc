@@ -35,6 +35,7 @@ class Model : public MemoryPair {
   uint8_t* slot(uint64_t i) { return mine_ + i * kCell; }
   void land(size_t which);
   void take_off();
+  void fly(uint32_t rights, int64_t lease_ns);
 
   uint8_t* mine_ = nullptr;
   std::mt19937 random_{7};
@@ -100,9 +101,9 @@ void Model::take_off() {
   flights_.push_back(f);
 }
 
-TEST_P(Model, ManyInFlightInRandomOrder) {
+void Model::fly(uint32_t rights, int64_t lease_ns) {
   const uint64_t times = how_many(rounds(20000));
-  lend(kCells * kCell);
+  lend(kCells * kCell, rights, lease_ns);
   far().call(on(Op::kMrFill, kCells * kCell, 0, 0));
   mine_ = local();
   for (uint64_t i = 0; i < kFlights; ++i) slots_.push_back(i);
@@ -121,6 +122,13 @@ TEST_P(Model, ManyInFlightInRandomOrder) {
   for (uint64_t cell = 0; cell < kCells; ++cell)
     for (uint64_t word = 0; word < 2; ++word)
       ASSERT_EQ(cells_[cell].words[word], far().call(on(Op::kMrCount, 8, cell * kCell + 8 * word)).value) << cell;
+}
+
+TEST_P(Model, ManyInFlightInRandomOrder) { fly(kAll, 0); }
+
+TEST_P(Model, ManyInFlightOnADirectGrant) {
+  if (backend().scheme != "shm" && backend().scheme != "rdma") GTEST_SKIP() << "there are none";
+  fly(kAll | RC_MR_DIRECT, RC_LEASE_NONE);
 }
 
 RC_CONFORMANCE_OF_MEMORY(Model);

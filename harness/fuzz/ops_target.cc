@@ -47,7 +47,7 @@ constexpr size_t kInbox = rc::kRingOffset + kRing + kOpRing;
 constexpr uint8_t kUntouched = 0xee;
 constexpr rc::OpType kTypes[] = {rc::kOpWrite,  rc::kOpWriteImm, rc::kOpRead,    rc::kOpSwap, rc::kOpAdd,
                                  rc::kOpAlloc,  rc::kOpReturn,   rc::kOpRelease, rc::kOpImm,  rc::kOpGrant,
-                                 rc::kOpRevoke, rc::kOpData,     rc::kOpDone};
+                                 rc::kOpRevoke, rc::kOpRevoked,  rc::kOpData,    rc::kOpDone};
 
 struct Free {
   void operator()(void* p) const { free(p); }
@@ -183,7 +183,7 @@ class Honest {
       case kGrant:
         return grant();
       case kRevoke:
-        return check(ops_->revoke(grant_));
+        return check(ops_->revoke(grant_, false));
       case kNextRemote:
         return check(ops_->next_remote(&remote_));
       case kNextImm: {

@@ -209,6 +209,9 @@ TEST_F(OpFrames, OnesThatMakeNoSenseEndTheChannel) {
       {"a grant with a payload", one(make(rc::kOpGrant, 0, 8, 1, 8, kLease, 2))},
       {"a grant in a slot that is taken", one(make(rc::kOpGrant, 0, 0, 1, 8, kLease, 1 << 16))},
       {"a revoke with a payload", one(make(rc::kOpRevoke, 0, 8, 0, 0, 0))},
+      {"a revoke to be answered, of a slot that there is not", one(make(rc::kOpRevoke, 0, 0, 1, 0, 0, 64))},
+      {"a revoke's answer with a payload", one(make(rc::kOpRevoked, 0, 8, 0, 0, 0))},
+      {"a revoke's answer of a slot that there is not", one(make(rc::kOpRevoked, 0, 0, 0, 0, 0, 64))},
       {"an end of nothing", one(make(rc::kOpDone, 0, 0, 0, 0, 0))},
       {"an end of a request beyond", one(make(rc::kOpDone, 8, 0, 0, 0, 0))},
       {"data for nothing", one(make(rc::kOpData, 0, 8, 0, 0, 0))},
@@ -281,6 +284,26 @@ TEST_F(OpFrames, AnswersToARealRequestThatMakeNoSense) {
     TearDown();
     SetUp();
   }
+}
+
+// It means nothing to an owner who has not asked.
+TEST_F(OpFrames, AnAnswerToNoRevokeChangesNothing) {
+  send(frame(rc::kOpRevoked));
+  rc::OpFrame other = frame(rc::kOpRevoked);
+  other.key.id += 1;
+  send(other);
+  EXPECT_EQ(RC_OK, rc_progress(honest_)) << rc_reason();
+  send(write(0, 8, 16, 0, 16));
+  EXPECT_EQ(RC_OK, static_cast<int32_t>(answer().word));
+  EXPECT_EQ(RC_E_IN_USE, rc_mr_free(mine_));
+  // And who is asked about a grant that it does not know answers.
+  rc::OpFrame revoke = frame(rc::kOpRevoke);
+  revoke.word = 1;
+  revoke.key.id = 40;
+  send(revoke);
+  rc::OpFrame revoked = answer();
+  EXPECT_EQ(rc::kOpRevoked, revoked.type);
+  EXPECT_EQ(40u, revoked.key.id);
 }
 
 TEST_F(OpFrames, ACreditThatWasNotSent) {

@@ -1,0 +1,184 @@
+// Direct grants over rdma: each is a memory region of its own, and operations on it are this link's own requests
+// (PROTOCOL.md "Direct grants over rdma").
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include <errno.h>
+#include <string.h>
+
+#include "backends/rdma/nic.h"
+#include "backends/rdma/posting.h"
+#include "backends/rdma/rdma.h"
+#include "core/op_wire.h"
+
+namespace rc {
+namespace {
+
+RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
+
+// ----------------------------------------------------------------------------------------------------------------
+// the owner
+
+int flags_for(uint32_t rights) noexcept {
+  unsigned flags = 0;
+  if ((rights & kRead) != 0) flags |= IBV_ACCESS_REMOTE_READ;
+  if ((rights & kWrite) != 0) flags |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE;
+  if ((rights & kAtomic) != 0) flags |= IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_LOCAL_WRITE;
+  return static_cast<int>(flags);
+}
+
+Code check_rights(const RdmaLink* link, uint32_t rights) noexcept {
+  if ((rights & kAllRights & ~link->e.access) == 0) return kOk;
+  return fail_plain(kUnsupported,
+                    "this end's queue pair does not let all of these rights in: see access= in the URI, and whether "
+                    "the device has atomic operations");
+}
+
+}  // namespace
+
+// Each grant of a channel has a place of its own, so nobody looks for one.
+Code rdma_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept {
+  RdmaLink* link = rdma(l);
+  Code code = check_rights(link, rights);
+  if (code != kOk) return code;
+  ibv_mr* mr = g_verbs.reg_mr(link->e.pd, share->at, share->bytes, flags_for(rights));
+  if (mr == nullptr) return registration_failed("a direct grant", share->bytes, errno);
+  ibv_mr** place = &link->exposed[key_id % kGrantsMax];
+  *place = mr;
+  share->spare = place;
+  share->address = reinterpret_cast<uintptr_t>(share->at);
+  share->key = mr->rkey;
+  share->by = &kRdmaExtras;
+  return kOk;
+}
+
+// When this has returned the NIC refuses the key.
+Code rdma_unshare(Share* share) noexcept {
+  auto** place = static_cast<ibv_mr**>(share->spare);
+  int error = g_verbs.dereg_mr(*place);
+  if (error != 0) return fail_errno(kSystem, "deregistering a direct grant", error);
+  *place = nullptr;
+  *share = Share{};
+  return kOk;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// the asker
+
+Code rdma_reach(Link* l, uint64_t, uint64_t, uint32_t rights, uint8_t**) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  if ((rights & kAtomic) == 0 || link->landing_mr != nullptr) return kOk;
+  link->landing_mr = g_verbs.reg_mr(link->e.pd, link->landing, sizeof link->landing, IBV_ACCESS_LOCAL_WRITE);
+  if (link->landing_mr != nullptr) return kOk;
+  return registration_failed("the results of atomics", sizeof link->landing, errno);
+}
+
+void end_nic(RdmaLink* link) noexcept {
+  for (Registration& r : link->registrations.of) deregister(&r);
+  for (ibv_mr*& mr : link->exposed) {
+    if (mr != nullptr) g_verbs.dereg_mr(mr);
+    mr = nullptr;
+  }
+  if (link->landing_mr != nullptr) g_verbs.dereg_mr(link->landing_mr);
+  link->landing_mr = nullptr;
+}
+
+namespace {
+
+Code rdma_keep(Link* l, uint64_t region, void* address, uint64_t bytes, uint32_t access) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  Registration* r = nullptr;
+  Code code = link->registrations.enter("channel", link->e.pd, region, address, bytes, access, &r);
+  if (code == kOk) ++r->requests;
+  return code;
+}
+
+void rdma_let_go(Link* l, uint64_t region) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  Registration* r = link->registrations.find(region);
+  if (r != nullptr) --r->requests;
+}
+
+void rdma_forget(Link* l, uint64_t region) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  link->registrations.forget(region);
+}
+
+void fill_atomic(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* sge) noexcept {
+  uint64_t* landing = &link->landing[work.request];
+  *sge = {reinterpret_cast<uintptr_t>(landing), sizeof *landing, link->landing_mr->lkey};
+  bool add = work.type == kOpAdd;
+  wr->opcode = add ? IBV_WR_ATOMIC_FETCH_AND_ADD : IBV_WR_ATOMIC_CMP_AND_SWP;
+  wr->wr.atomic.remote_addr = work.address;
+  wr->wr.atomic.rkey = work.key;
+  wr->wr.atomic.compare_add = add ? work.value : work.compare;
+  wr->wr.atomic.swap = add ? 0 : work.value;
+}
+
+void fill_move(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* sge) noexcept {
+  uint64_t bytes = work.bytes < link->e.message_most ? work.bytes : link->e.message_most;
+  *sge = {reinterpret_cast<uintptr_t>(work.at), static_cast<uint32_t>(bytes),
+          link->registrations.find(work.region)->mr->lkey};
+  wr->opcode = work.type == kOpRead ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
+  wr->wr.rdma.remote_addr = work.address;
+  wr->wr.rdma.rkey = work.key;
+  if (work.type == kOpWrite && bytes <= link->e.inline_bytes) wr->send_flags = IBV_SEND_INLINE;
+}
+
+// Each asks for a completion: somebody may wait for it.
+Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* ticket) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  auto state = static_cast<Code>(link->state.load(std::memory_order_relaxed));
+  if (state != kOk) return state;
+  link->wants_completions = true;
+  if (room(link) <= kSendReserve) {
+    ask_for_completions(link);
+    if (room(link) <= kSendReserve) return kWouldBlock;
+  }
+  Chain chain;
+  chain.n = 0;
+  ibv_send_wr* wr = add(link, &chain, 0);
+  wr->sg_list = chain.from;
+  wr->num_sge = 1;
+  bool atomic = work.type == kOpSwap || work.type == kOpAdd;
+  if (atomic) {
+    fill_atomic(link, work, wr, chain.from);
+  } else {
+    fill_move(link, work, wr, chain.from);
+  }
+  *posted = chain.from[0].length;
+  Code code = ring_doorbell(link, &chain, true);
+  *ticket = link->posted;
+  if (atomic || work.type == kOpRead) link->fetched = link->posted;
+  link->wants_completions = true;
+  return code;
+}
+
+bool rdma_done(Link* l, uint64_t ticket) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  return link->completed >= ticket;
+}
+
+uint64_t rdma_landed(Link* l, uint32_t request) noexcept { return rdma(l)->landing[request]; }
+
+// Also what the peer still has under way to here is refused.
+void rdma_halt(Link* l) noexcept {
+  RdmaLink* link = rdma(l);
+  Locked locked(link);
+  break_link(link, kPeerDead, nullptr);
+  ibv_qp_attr attr = {};
+  attr.qp_state = IBV_QPS_ERR;
+  g_verbs.modify_qp(link->e.qp, &attr, IBV_QP_STATE);
+}
+
+}  // namespace
+
+const NicTable kRdmaNic = {true, rdma_keep, rdma_let_go, rdma_forget, rdma_operate, rdma_done, rdma_landed, rdma_halt};
+
+}  // namespace rc
+#endif

@@ -1,0 +1,49 @@
+#include "backends/rdma/build.h"
+#if RC_HAVE_VERBS
+#include <errno.h>
+
+#include "backends/rdma/endpoint.h"
+#include "backends/rdma/registrations.h"
+#include "core/op_wire.h"
+
+namespace rc {
+
+void deregister(Registration* r) noexcept {
+  if (r->region != 0) g_verbs.dereg_mr(r->mr);
+  *r = {};
+}
+
+Registration* Registrations::find(uint64_t region) noexcept {
+  for (Registration& r : of) {
+    if (r.region == region) return &r;
+  }
+  return nullptr;
+}
+
+Code Registrations::enter(const char* who, ibv_pd* pd, uint64_t region, void* address, uint64_t bytes, uint32_t access,
+                          Registration** to) noexcept {
+  Registration* idle = nullptr;
+  for (Registration& r : of) {
+    if (r.region == region) {
+      *to = &r;
+      return kOk;
+    }
+    if (r.requests == 0 && (idle == nullptr || r.region == 0)) idle = &r;
+  }
+  if (idle == nullptr)
+    return fail(kPool, "requests of this %s are under way in %u regions, more cannot be", who, kRegistrationsMost);
+  deregister(idle);
+  ibv_mr* mr = g_verbs.reg_mr(pd, address, bytes, (access & kWrite) != 0 ? IBV_ACCESS_LOCAL_WRITE : 0);
+  if (mr == nullptr) return registration_failed("a region", bytes, errno);
+  *idle = {region, 0, 0, mr};
+  *to = idle;
+  return kOk;
+}
+
+void Registrations::forget(uint64_t region) noexcept {
+  Registration* r = find(region);
+  if (r != nullptr && r->requests == 0) deregister(r);
+}
+
+}  // namespace rc
+#endif

@@ -1,0 +1,33 @@
+// Regions that the NIC knows for this end's own requests: each as a whole, registered at its first use.
+#ifndef BACKENDS_RDMA_REGISTRATIONS_H_
+#define BACKENDS_RDMA_REGISTRATIONS_H_
+
+#include "backends/rdma/verbs.h"
+
+namespace rc {
+
+inline constexpr uint32_t kRegistrationsMost = 64;
+
+struct Registration {
+  uint64_t region;    // 0: free
+  uint32_t slot;      // of the region
+  uint32_t requests;  // under way; each holds the region
+  ibv_mr* mr;
+};
+
+struct Registrations {
+  Registration of[kRegistrationsMost];
+
+  // null: it is not registered.
+  Registration* find(uint64_t region) noexcept;
+  // One that no request uses makes place for it. `who` has the requests, for the reason.
+  Code enter(const char* who, ibv_pd* pd, uint64_t region, void* address, uint64_t bytes, uint32_t access,
+             Registration** to) noexcept;
+  // If no request uses it.
+  void forget(uint64_t region) noexcept;
+};
+void deregister(Registration* r) noexcept;
+
+}  // namespace rc
+
+#endif  // BACKENDS_RDMA_REGISTRATIONS_H_

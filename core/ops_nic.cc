@@ -1,0 +1,170 @@
+// Direct grants over a link whose NIC reaches the peer's memory (PROTOCOL.md "Direct grants over rdma").
+#include "core/context.h"
+#include "core/ops.h"
+
+namespace rc {
+
+const NicTable& Ops::nic() const noexcept { return *link_->ops->extras->nic; }
+
+// -------------------------------------------------------------------------------------------------------------- asking
+
+bool Ops::is_by_nic(uint64_t remote) noexcept {
+  if (!nic().able) return false;
+  {
+    Locked locked(this);
+    uint32_t slot = Id::index(remote);
+    bool here = Id::is(remote, Id::kRemote) && slot < kRemotesMax && remotes_[slot].id == remote;
+    if (!here || !remotes_[slot].by_nic) return false;
+  }
+  link_->ops->progress(link_, kPutSide);  // a revoke that has come ends the grant here, too
+  serve();
+  return true;
+}
+
+// Without the lock: the first use of a region registers it.
+Code Ops::keep_local(const Operation& op, Gather* local) noexcept {
+  const Slice one = {op.region, op.region_offset, op.bytes};
+  bool list = op.pieces_count != 0;
+  Code code = local->hold(regions_, list ? op.pieces : &one, list ? op.pieces_count : 1, op.access(), Hold::kPinned);
+  if (code != kOk) return code;
+  for (uint32_t i = 0; i < local->count(); ++i) {
+    Regions::Info info = {};
+    code = regions_->info(local->region(i), &info);
+    if (code == kOk) code = nic().keep(link_, local->region(i), info.address, info.bytes, info.access);
+    if (code == kOk) continue;
+    while (i != 0) nic().let_go(link_, local->region(--i));
+    local->let_go(regions_);
+    return code;
+  }
+  return kOk;
+}
+
+void Ops::drop_kept(Gather* local) noexcept {
+  for (uint32_t i = 0; i < local->count(); ++i) nic().let_go(link_, local->region(i));
+  local->let_go(regions_);
+}
+
+// The result of one that the NIC is not asked for.
+void Ops::done_already(Code result, bool detached, uint64_t* request) noexcept {
+  if (detached) return;
+  Request& done = new_request({}, false);
+  done.state = Request::kDone;
+  done.result = result;
+  done.value = 0;
+  *request = done.id;
+}
+
+// False: the queue is full, or the immediate behind the bytes has found no room.
+bool Ops::move(Request& r) noexcept {
+  bool atomic = r.frame.type == kOpSwap || r.frame.type == kOpAdd;
+  uint64_t bytes = atomic ? sizeof(uint64_t) : r.frame.value;
+  while (r.done < bytes && r.result == kOk) {
+    uint8_t* at = nullptr;
+    Slice piece = {0, 0, sizeof(uint64_t)};
+    if (!atomic) piece = r.local.at(r.done, &at);
+    NicWork work = {r.frame.type == kOpWriteImm ? kOpWrite : r.frame.type,
+                    r.far_key,
+                    r.far_address + r.frame.offset + r.done,
+                    piece.region,
+                    at,
+                    piece.bytes,
+                    r.frame.value,
+                    r.frame.compare,
+                    r.frame.request};
+    uint64_t posted = 0;
+    if (nic().operate(link_, work, &posted, &r.ticket) != kOk) return false;  // a link that broke is noticed elsewhere
+    last_ticket_ = r.ticket;
+    r.done += posted;
+  }
+  if (r.frame.type == kOpWriteImm && r.result == kOk) {  // the immediate follows the bytes
+    r.by_nic = false;
+    --by_nic_count_;
+    r.frame.type = kOpImm;
+    r.frame.compare = 0;
+    return send_request(r.frame.request);
+  }
+  r.queued = false;
+  r.state = Request::kMoving;
+  moving_.push(r.frame.request);
+  return true;
+}
+
+void Ops::land() noexcept {
+  while (!moving_.empty()) {
+    Request& r = requests_[moving_.front()];
+    if (!nic().done(link_, r.ticket)) return;
+    moving_.pop();
+    bool atomic = r.by_nic && (r.frame.type == kOpSwap || r.frame.type == kOpAdd);
+    finish(r, r.result, atomic ? nic().landed(link_, r.frame.request) : r.value);
+  }
+}
+
+// What has not been posted will not be; what has, the owner waits for.
+void Ops::stop_using(const RemoteKey& key, bool answer) noexcept {
+  for (uint32_t i = 0; i < requests_count_; ++i) {
+    Request& r = requests_[i];
+    if (r.state == Request::kQueued && r.by_nic && r.frame.key.id == key.id) r.result = kRevoked;
+  }
+  if (!answer) return;
+  uint64_t& place = to_answer_[key.slot()];
+  if (place == 0) to_send_.push(kRevokedItem | key.slot());
+  place = key.id;
+  pending_.store(true, std::memory_order_relaxed);
+}
+
+bool Ops::send_revoked(uint32_t slot) noexcept {
+  if (!nic().done(link_, last_ticket_) || !has_room(sizeof(OpFrame))) return false;
+  OpFrame frame = {};
+  frame.type = kOpRevoked;
+  frame.key.id = to_answer_[slot];
+  to_answer_[slot] = 0;
+  write_frame(frame);
+  return true;
+}
+
+// --------------------------------------------------------------------------------------------------------- being asked
+
+bool Ops::take_revoked(const OpFrame& f) noexcept {
+  uint32_t slot = f.key.slot();
+  if (f.bytes != 0 || slot >= kGrantsMax) return false;
+  Grant& g = grants_[slot];
+  if (g.by_nic && g.lease.key.id == f.key.id && g.state == Grant::kOver) g.answered = true;  // else it comes too late
+  return true;
+}
+
+// The peer is told first, and asked whether something of its is under way: what its NIC is refused ends the channel.
+// kWouldBlock: it has not answered.
+Code Ops::revoke_by_nic(Grant& g, bool patient) noexcept {
+  if (!over_ && !g.asked) {
+    g.state = Grant::kOver;
+    g.asked = true;
+    to_send_.push(kRevokeItem | g.lease.key.slot());
+    serve_locked();
+  }
+  if (!over_ && patient && !g.answered) return kWouldBlock;
+  g.state = Grant::kOver;
+  Code code = unshare(g);
+  if (code != kOk) return code;
+  g.id = 0;
+  if (g.told) free_grant(g);  // else when the revoke has been written
+  return kOk;
+}
+
+// The link is closed: nothing of the peer's, and no NIC, is at work any more.
+void Ops::closed() noexcept {
+  Locked locked(this);
+  for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].local.let_go(regions_);
+  for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    Grant& g = grants_[i];
+    if (!g.shared || !g.by_nic) continue;
+    g.shared = false;
+    regions_->let_go(Hold::kGrant, g.piece.slot);
+  }
+}
+
+void Ops::forget_region(uint64_t region) noexcept {
+  Locked locked(this);
+  if (open_) nic().forget(link_, region);
+}
+
+}  // namespace rc
