@@ -137,7 +137,7 @@ TEST_F(Strangers, WithoutACardAreRejectedWithACode) {
 }
 
 TEST_F(Strangers, EveryFlippedBitOfTheCardIsRejected) {
-  rc::Card card = rc::make_card(rc::kOk);
+  rc::Card card = rc::make_card(rc::kOk, rc::kPathWrite);
   for (size_t bit = 0; bit < 8 * sizeof card; ++bit) {
     if (bit / 8 >= offsetof(rc::Card, code) && bit / 8 < offsetof(rc::Card, layout)) continue;  // means nothing here
     SCOPED_TRACE(bit);
@@ -150,7 +150,7 @@ TEST_F(Strangers, EveryFlippedBitOfTheCardIsRejected) {
 }
 
 TEST_F(Strangers, ThatSayNothingOrNonsenseAreDropped) {
-  rc::Card card = rc::make_card(rc::kOk);
+  rc::Card card = rc::make_card(rc::kOk, rc::kPathWrite);
   Stranger silent(uri_);
   EXPECT_EQ(RDMA_CM_EVENT_ESTABLISHED, silent.connect(&card, sizeof card));
   for (size_t bytes : {size_t{1}, sizeof(rc::Hello), sizeof(rc::RdmaHello), size_t{2048}}) {
