@@ -25,7 +25,7 @@
  *                          access=write[+read][+atomic], pd=shared|own (a protection domain of its own, for a peer
  *                          that those of the context's other channels must be safe from), path=write|send (send:
  *                          messages by SEND and RECV, and no memory that the peer's device could write to; the target
- *                          makes progress by its calls, as over tcp; both ends must say the same, and each takes three
+ *                          makes progress by its calls, as over tcp; both ends must say the same, and each takes four
  *                          rings of the pool; not for endpoints; rq_depth is at most 256). What the device cannot do is
  *                          refused; rc_channel_figure tells what was chosen
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
@@ -62,8 +62,8 @@
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
  * peer's help. Over tcp, and over rdma with path=send, it lands while the peer is in a call on that channel (any of
  * them, rc_progress if it has nothing else to do), and what the socket, or the slots of the peer, had no room for goes
- * out while this side is in one. rc_progress_all does it for all channels. Only a context whose rc_config.progress_thread is 1 has a thread for that, which blocks all
- * signals.
+ * out while this side is in one. rc_progress_all does it for all channels. Only a context whose
+ * rc_config.progress_thread is 1 has a thread for that, which blocks all signals.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
  * rings of shm channels are memory files made at connect, direct grants when they are given. No call after that
@@ -79,9 +79,9 @@
  * the peer sends; but bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the
  * token travels in the clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to
  * this device may forge them, and a connected peer that guesses the key of another channel's inbox of this context may
- * write there, unless its own channel has pd=own or path=send here. A name shm:NAME, also that of a list, belongs to the process
- * that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user)
- * before it trusts it.
+ * write there, unless its own channel has pd=own or path=send here. A name shm:NAME, also that of a list, belongs to
+ * the process that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the
+ * peer's user) before it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -191,11 +191,12 @@ typedef struct rc_config {
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024. A list of transports takes one for each
                              of them and one for itself */
-  uint32_t rings_max;  /* rings in the pool; default 2 * channels_max. Per channel end: loop 1, tcp and rdma 2 (path=send 3), shm 0 */
-  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
-  uint64_t memory_bytes;     /* its size in bytes; rc_footprint tells what is needed */
-  uint32_t meshes_max;       /* meshes open at once; default 1, at most 64 */
+  uint32_t rings_max; /* rings in the pool; default 2 * channels_max. Per channel end: loop 1, tcp and rdma 2 (path=send
+                         4), shm 0 */
+  uint64_t ring_bytes;   /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;          /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t meshes_max;   /* meshes open at once; default 1, at most 64 */
   uint32_t mesh_members_max; /* members of a mesh; default 64, at most 4,096 */
   /* Memory regions and one-sided operations; a context without regions has none, and its channels cost nothing more. */
   uint64_t mr_bytes;      /* the region pool that rc_mr_alloc takes from; default none, at most 2^40 */

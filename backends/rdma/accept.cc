@@ -147,8 +147,7 @@ Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
   size_t bytes = 0;
   code = receive_hello(&h->e, &h->parley, &accept, &bytes);
   if (code == kOk) code = check_rdma_hello(*accept, bytes, Hello::kAccept);
-  if (code == kOk)
-    code = h->e.two_sided ? check_slots(*accept) : check_inbox(*accept, h->agreed.both_rings());
+  if (code == kOk) code = h->e.two_sided ? check_slots(*accept) : check_inbox(*accept, h->agreed.both_rings());
   if (code != kOk) return code;
   h->accept = *accept;
   code = send_hello(&h->e, &h->parley, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes));

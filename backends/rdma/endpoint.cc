@@ -100,14 +100,16 @@ Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley*
 
 namespace {
 
-// path=send: the third ring, with every slot posted. Neither it nor the inbox is the peer's NIC's to write.
+// path=send: every slot is posted. Neither they nor the inbox are the peer's NIC's to write.
 Code make_cells(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
-  Inbox* ring = context.take_ring();
-  if (ring == nullptr) return kPool;
-  e->cells = reinterpret_cast<uint8_t*>(ring);
-  Cells cells = cells_of(agreed.both_rings());
-  e->cells_mr = g_verbs.reg_mr(e->pd, e->cells, cells.bytes(), IBV_ACCESS_LOCAL_WRITE);
-  if (e->cells_mr == nullptr) return registration_failed("messages", cells.bytes(), errno);
+  Cells cells = cells_of(agreed.ring_bytes, agreed.both_rings());
+  for (uint32_t i = 0; i < kCellRings; ++i) {
+    Inbox* ring = context.take_ring();
+    if (ring == nullptr) return kPool;
+    e->cells[i] = reinterpret_cast<uint8_t*>(ring);
+    e->cells_mr[i] = g_verbs.reg_mr(e->pd, ring, cells.bytes(), IBV_ACCESS_LOCAL_WRITE);
+    if (e->cells_mr[i] == nullptr) return registration_failed("messages", cells.bytes(), errno);
+  }
   if (e->receive_depth > cells.count) e->receive_depth = cells.count;
   for (uint32_t i = 0; i < e->receive_depth; ++i) {
     if (!post_slot(e, cells, i)) return fail_errno(kSystem, "posting a receive", errno);
@@ -154,7 +156,7 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept {
   if (e->completions != nullptr) g_verbs.destroy_comp_channel(e->completions);
   deregister(&e->inbox_mr);
   deregister(&e->outbox_mr);
-  deregister(&e->cells_mr);
+  for (ibv_mr*& mr : e->cells_mr) deregister(&mr);
   deregister(&e->parley_mr);
   if (e->own_pd) g_verbs.dealloc_pd(e->pd);
   if (e->tenancy != nullptr) leave_tenancy(context, e->tenancy);
@@ -162,7 +164,9 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept {
   if (e->channel != nullptr) g_verbs.destroy_event_channel(e->channel);
   if (e->inbox != nullptr) context.give_ring(e->inbox);
   if (e->outbox != nullptr) context.give_ring(e->outbox);
-  if (e->cells != nullptr) context.give_ring(reinterpret_cast<Inbox*>(e->cells));
+  for (uint8_t* cells : e->cells) {
+    if (cells != nullptr) context.give_ring(reinterpret_cast<Inbox*>(cells));
+  }
   *e = {};
 }
 
@@ -187,7 +191,9 @@ bool post_receive(ibv_qp* qp) noexcept {
 }
 
 bool post_slot(const Endpoint* e, const Cells& cells, uint64_t slot) noexcept {
-  ibv_sge to = {reinterpret_cast<uintptr_t>(e->cells + cells.slot_at(slot)), cells.slot_bytes, e->cells_mr->lkey};
+  uint64_t ring = cells.ring(slot);
+  auto at = reinterpret_cast<uintptr_t>(e->cells[ring] + cells.slot_at(slot));
+  ibv_sge to = {at, cells.slot_bytes, e->cells_mr[ring]->lkey};
   ibv_recv_wr wr = {};
   wr.wr_id = slot;
   wr.sg_list = &to;

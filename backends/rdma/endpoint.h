@@ -37,14 +37,14 @@ struct Endpoint {
   ibv_cq* send_cq;
   ibv_cq* receive_cq;
   ibv_mr* parley_mr;
-  Inbox* inbox;   // from the context's pool, written by the peer's NIC
-  Inbox* outbox;  // from the context's pool, read by this end's NIC
+  Inbox* inbox;      // from the context's pool, written by the peer's NIC
+  Inbox* outbox;     // from the context's pool, read by this end's NIC
   ibv_mr* inbox_mr;  // null with path=send
   ibv_mr* outbox_mr;
-  // path=send: a third ring, where messages arrive and the heads of those that go lie.
+  // path=send: more rings, where messages arrive and the heads of those that go lie.
   bool two_sided;
-  uint8_t* cells;
-  ibv_mr* cells_mr;
+  uint8_t* cells[kCellRings];
+  ibv_mr* cells_mr[kCellRings];
   uint32_t send_depth;     // as chosen
   bool event;              // else this end polls
   uint32_t receive_depth;  // 0: polls, and path=write

@@ -103,7 +103,8 @@ void rdma_backend_close(Context& context, Link* l) noexcept {
   Deadline deadline = Deadline::after(kCloseFlushNs);
   {
     Locked locked(link);
-    if (!link->two.on) link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
+    if (!link->two.on)
+      link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
   }
   while (!l->ops->delivered(l) && l->ops->progress(l, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
     nap(cm_fd(link), -1, kNapMinNs);

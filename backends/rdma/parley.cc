@@ -21,8 +21,7 @@ Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   h.layout = card->layout;
   h.kind = Hello::kAsk;
   Code code = check_hello(h, sizeof h, Hello::kAsk);
-  if (code == kOk && !is_mtu(card->mtu))
-    code = fail(kNotRingchan, "the peer's MTU of %u bytes is none", card->mtu);
+  if (code == kOk && !is_mtu(card->mtu)) code = fail(kNotRingchan, "the peer's MTU of %u bytes is none", card->mtu);
   if (code == kOk && card->path > kPathSend)
     code = fail(kNotRingchan, "the peer's path %u is none that this library knows", card->path);
   return code;

@@ -32,9 +32,11 @@ uint64_t backlog(const RdmaLink* link) noexcept { return link->two.bytes.left + 
 // must be room for the request first.
 MessageHead* add_message(RdmaLink* link, Batch* batch, MessageHead::Kind kind) noexcept {
   uint32_t i = batch->n++;
-  auto* head = reinterpret_cast<MessageHead*>(link->e.cells) + (link->posted + i) % link->two.cells.count;
+  const Cells& cells = link->two.cells;
+  uint64_t place = (link->posted + i) % cells.count, ring = cells.ring(place);
+  auto* head = reinterpret_cast<MessageHead*>(link->e.cells[ring] + cells.head_at(place));
   *head = {link->receives, link->credit_said, link->two.op_credit, 0, kind, 0, 0};
-  batch->pieces[i][0] = {reinterpret_cast<uintptr_t>(head), sizeof *head, link->e.cells_mr->lkey};
+  batch->pieces[i][0] = {reinterpret_cast<uintptr_t>(head), sizeof *head, link->e.cells_mr[ring]->lkey};
   ibv_send_wr* wr = &batch->wr[i];
   memset(static_cast<void*>(wr), 0, sizeof *wr);
   if (i != 0) batch->wr[i - 1].next = wr;
@@ -188,7 +190,7 @@ bool take_counts(RdmaLink* link, const MessageHead& head) noexcept {
 
 void begin_two_sided(RdmaLink* link) noexcept {
   link->two.on = true;
-  link->two.cells = cells_of(link->both_rings());
+  link->two.cells = cells_of(link->ring_bytes, link->both_rings());
   if (link->peer_depth > link->two.cells.count) link->peer_depth = link->two.cells.count;
   if (link->e.send_depth > link->two.cells.count) link->e.send_depth = link->two.cells.count;
 }
@@ -233,7 +235,8 @@ void send_messages(RdmaLink* link) noexcept {
 
 void take_message(RdmaLink* link, const ibv_wc& wc) noexcept {
   if (link->state.load(std::memory_order_relaxed) == kCorrupt) return;
-  const uint8_t* slot = link->e.cells + link->two.cells.slot_at(wc.wr_id);
+  const Cells& cells = link->two.cells;
+  const uint8_t* slot = link->e.cells[cells.ring(wc.wr_id)] + cells.slot_at(wc.wr_id);
   MessageHead head;
   memcpy(&head, slot, sizeof head);
   if (wc.opcode != IBV_WC_RECV || wc.byte_len < sizeof head || wc.byte_len - sizeof head != head.bytes) {
@@ -242,7 +245,7 @@ void take_message(RdmaLink* link, const ibv_wc& wc) noexcept {
   }
   if (!take_kind(link, head, slot + sizeof head) || !take_counts(link, head)) return;
   link->two.unheard = 0;
-  if (post_slot(&link->e, link->two.cells, wc.wr_id)) ++link->receives;
+  if (post_slot(&link->e, cells, wc.wr_id)) ++link->receives;
 }
 
 void send_probe(RdmaLink* link) noexcept {

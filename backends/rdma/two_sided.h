@@ -29,32 +29,35 @@ struct MessageHead {
 };
 static_assert(sizeof(MessageHead) == 48);
 
-// The third ring of an end: a head for each message under way, then a slot for each that may come. Both ends come to
-// the same cells, from what they have agreed on.
+inline constexpr uint32_t kMessagePieces = 3;  // its head, and bytes around the end of a ring
+inline constexpr uint32_t kCellsMost = 256;
+inline constexpr uint32_t kCellsLeast = 14;
+inline constexpr uint32_t kCellRings = 2;
+inline constexpr size_t kPoolPage = 4096;  // a ring of the pool is whole pages
+
+// Two more rings of an end, which take turns: each is heads of messages under way, then slots for those that may come.
+// Both ends come to the same cells, from what they have agreed on.
 struct Cells {
   uint32_t count;
   uint32_t slot_bytes;  // with the head of a message
 
   uint32_t payload() const noexcept { return slot_bytes - static_cast<uint32_t>(sizeof(MessageHead)); }
-  size_t slot_at(uint64_t i) const noexcept { return count * sizeof(MessageHead) + i * slot_bytes; }
-  size_t bytes() const noexcept { return slot_at(count); }
+  uint64_t ring(uint64_t i) const noexcept { return i % kCellRings; }
+  size_t head_at(uint64_t i) const noexcept { return i / kCellRings * sizeof(MessageHead); }
+  size_t slot_at(uint64_t i) const noexcept { return head_at(count) + i / kCellRings * slot_bytes; }
+  size_t bytes() const noexcept { return slot_at(count); }  // of each ring
 };
 
-inline constexpr uint32_t kMessagePieces = 3;  // its head, and bytes around the end of a ring
-inline constexpr uint32_t kCellsMost = 256;
-inline constexpr uint32_t kCellsLeast = 28;
-inline constexpr size_t kCellLeast = 2 * sizeof(MessageHead) + 48;
-inline constexpr size_t kCellMost = sizeof(MessageHead) + 4096;
-inline constexpr size_t kCellPage = 4096;  // a ring of the pool is whole pages
-
-inline constexpr Cells cells_of(size_t both_rings) noexcept {
-  size_t room = (kRingOffset + both_rings + kCellPage - 1) / kCellPage * kCellPage;
-  size_t cell = room / kCellsMost / 16 * 16;
-  cell = cell < kCellLeast ? kCellLeast : cell > kCellMost ? kCellMost : cell;
-  size_t count = room / cell < kCellsMost ? room / cell : kCellsMost;
+// As many as leave half of the slots room for a whole ring, and a little more: a peer that does not look has told of
+// three quarters at least, and a quarter is not for bytes.
+inline constexpr Cells cells_of(size_t ring_bytes, size_t both_rings) noexcept {
+  size_t room = (kRingOffset + both_rings + kPoolPage - 1) / kPoolPage * kPoolPage;
+  size_t count = (room - ring_bytes) / 64 / kCellRings * kCellRings;
+  if (count > kCellsMost) count = kCellsMost;
+  size_t cell = room / (count / kCellRings) / 16 * 16;
   return {static_cast<uint32_t>(count), static_cast<uint32_t>(cell - sizeof(MessageHead))};
 }
-static_assert(cells_of(1).count >= kCellsLeast);
+static_assert(cells_of(kPoolPage - kRingOffset, kPoolPage - kRingOffset).count == kCellsLeast);
 
 // Bytes of a ring that core has posted and no message has taken. They lie in the outbox until the peer has read them.
 struct Backlog {

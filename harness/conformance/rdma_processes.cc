@@ -36,11 +36,11 @@ std::vector<Backend> backends() {
   Backend send = poll;
   send.name = "RdmaSend";
   send.make_uri = [] { return rdma_uri("?path=send"); };
-  send.rings_per_end = 3;
+  send.rings_per_end = 4;
   Backend send_event = event;
   send_event.name = "RdmaSendEvent";
   send_event.make_uri = [] { return rdma_uri("?path=send&mode=event"); };
-  send_event.rings_per_end = 3;
+  send_event.rings_per_end = 4;
   Backend send_shallow = send_event;
   send_shallow.name = "RdmaSendShallowWithoutInline";
   send_shallow.make_uri = [] { return rdma_uri("?path=send&mode=event&inline=0&sq_depth=32&rq_depth=64"); };
