@@ -23,12 +23,17 @@
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
  *                          access=write[+read][+atomic] (default: all), pd=shared|own (a protection domain of its own,
- * for a peer that those of the context's other channels must be safe from). What the device cannot do is refused;
- * rc_channel_figure tells what was chosen rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more
- * of rdma, shm and tcp in any order. A listener listens at all of them that its machine can do, a client tries them in
- * this order. shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A parameter says
- * whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over silently: rc_channel_info tells what was
- * taken, rc_channel_choice and rc_listener_choice why others were not
+ *                          for a peer that those of the context's other channels must be safe from), path=write|send
+ *                          (send: messages by SEND and RECV, and no memory that the peer's device could reach; the
+ *                          target makes progress by its calls, as over tcp; both ends must say the same, and each takes
+ *                          four rings of the pool; not for endpoints; rq_depth is at most 256). What the device cannot
+ *                          do is refused; rc_channel_figure tells what was chosen
+ *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
+ *                          listener listens at all of them that its machine can do, a client tries them in this order.
+ *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
+ *                          parameter says whose it is: ?tcp.timeout_ms=2000&rdma.mode=event. Nothing is passed over
+ *                          silently: rc_channel_info tells what was taken, rc_channel_choice and rc_listener_choice
+ *                          why others were not
  *
  * A SERVER                                            A CLIENT
  *     rc_ctx ctx; rc_listener l; rc_channel ch;           rc_ctx ctx; rc_channel ch;
@@ -55,10 +60,10 @@
  *
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
- * peer's help. Over tcp it lands while the peer is in a call on that channel (any of them, rc_progress if it has
- * nothing else to do), and what the socket had no room for goes out while this side is in one. rc_progress_all does it
- * for all channels. Only a context whose rc_config.progress_thread is 1 has a thread for that, which blocks all
- * signals.
+ * peer's help. Over tcp, and over rdma with path=send, it lands while the peer is in a call on that channel (any of
+ * them, rc_progress if it has nothing else to do), and what the socket, or the slots of the peer, had no room for goes
+ * out while this side is in one. rc_progress_all does it for all channels. Only a context whose
+ * rc_config.progress_thread is 1 has a thread for that, which blocks all signals.
  *
  * MEMORY. All objects come from one area that is carved at rc_open, out of the caller's memory if he gives it. The
  * rings of shm channels are memory files made at connect, direct grants when they are given. No call after that
@@ -74,9 +79,9 @@
  * bytes travel in the clear, whoever can reach the port may connect unless a token is set, and the token travels in the
  * clear, too. Over rdma the same holds, and keys of memory can be guessed: who may send packets to this device may
  * forge them, and a connected peer that guesses the key of another channel's inbox or direct grant of this context may
- * use it, unless its own channel has pd=own here. A name shm:NAME, also that of a list, belongs to the process that
- * takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's user) before
- * it trusts it.
+ * use it, unless its own channel has pd=own or path=send here. A name shm:NAME, also that of a list, belongs to the
+ * process that takes it first, whoever its user is: a client that needs to know tells it by rc_channel_info (the peer's
+ * user) before it trusts it.
  */
 #ifndef RC_H_
 #define RC_H_
@@ -187,11 +192,12 @@ typedef struct rc_config {
   uint32_t channels_max;  /* channels open at once; default 16, at most 65,536 */
   uint32_t listeners_max; /* listeners open at once; default 4, at most 1,024. A list of transports takes one for each
                              of them and one for itself */
-  uint32_t rings_max;  /* rings in the pool; default 2 * channels_max. Per channel end: loop 1, tcp and rdma 2, shm 0 */
-  uint64_t ring_bytes; /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
-  void* memory;        /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
-  uint64_t memory_bytes;     /* its size in bytes; rc_footprint tells what is needed */
-  uint32_t meshes_max;       /* meshes open at once; default 1, at most 64 */
+  uint32_t rings_max; /* rings in the pool; default 2 * channels_max. Per channel end: loop 1, tcp and rdma 2 (path=send
+                         4), shm 0 */
+  uint64_t ring_bytes;   /* size of a ring, the default of channels and the most a peer may ask for; default 4 MiB */
+  void* memory;          /* the caller's memory for all pools, any alignment, or NULL: one mapping made at open */
+  uint64_t memory_bytes; /* its size in bytes; rc_footprint tells what is needed */
+  uint32_t meshes_max;   /* meshes open at once; default 1, at most 64 */
   uint32_t mesh_members_max; /* members of a mesh; default 64, at most 4,096 */
   /* Memory regions and one-sided operations; a context without regions has none, and its channels cost nothing more. */
   uint64_t mr_bytes;      /* the region pool that rc_mr_alloc takes from; default none, at most 2^40 */
@@ -1221,7 +1227,7 @@ int32_t rc_channel_counters(rc_channel channel, rc_counters* counters);
 
 /* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes), and over
  * rdma what was chosen for each number of the URI, as the queue pair has it, and what is counted: requests (posted),
- * doorbells, completions, receives, port_downs, port_ups, gid_changes.
+ * doorbells, completions, receives, port_downs, port_ups, gid_changes; path is 1 for path=send.
  * Parameters: channel; name - as in a URI; value - out.
  * Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists those that there are); RC_E_HANDLE;
  * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2. */

@@ -54,16 +54,18 @@ RdmaHalfOpen* make_place(Context& context, RdmaPoint* point) noexcept {
   return oldest;
 }
 
-void turn_down(rdma_cm_id* id, Code code) noexcept {
-  Card card = make_card(code);
+void turn_down(const RdmaPoint* point, rdma_cm_id* id, Code code) noexcept {
+  Card card = make_card(code, point->knobs.path);
   g_verbs.reject(id, &card, sizeof card);
   g_verbs.destroy_id(id);
 }
 
 // A client knocks. A problem of ours is the caller's to know; one of the client's is the client's.
 Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card& theirs, Code card_code) noexcept {
+  // The client sees from the card that comes back that it is the path.
+  if (card_code == kOk && theirs.path != point->knobs.path) card_code = kRefused;
   if (card_code != kOk) {
-    turn_down(id, card_code);
+    turn_down(point, id, card_code);
     return kOk;
   }
   RdmaHalfOpen* h = make_place(context, point);
@@ -72,9 +74,9 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
   Code code = set_options(id, point->knobs);
   if (code == kOk) code = make_endpoint(context, point->uri, point->knobs, &h->parley, &h->e);
   if (code == kOk && !watch(point->fd, h->e.completions->fd)) code = fail_errno(kSystem, "watching a client", errno);
-  if (code == kOk) code = enter_connection(point->knobs, static_cast<uint32_t>(theirs.mtu), &h->e);
+  if (code == kOk) code = enter_connection(point->knobs, theirs.mtu, &h->e);
   if (code == kOk) {
-    Card card = make_card(kOk, h->e.mtu);
+    Card card = make_card(kOk, point->knobs.path, h->e.mtu);
     rdma_conn_param p = connection_params(point->knobs, h->e, card);
     if (g_verbs.accept(id, &p) != 0) code = fail_errno(kSystem, "rdma_accept", errno);
   }
@@ -83,7 +85,7 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
     h->established = false;
     return kOk;
   }
-  Card no = make_card(code);
+  Card no = make_card(code, point->knobs.path);
   g_verbs.reject(id, &no, sizeof no);
   destroy_endpoint(context, &h->e);
   // Calls on the connection of a client that has given up meanwhile fail in ways that have no code of their own.
@@ -145,7 +147,7 @@ Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
   size_t bytes = 0;
   code = receive_hello(&h->e, &h->parley, &accept, &bytes);
   if (code == kOk) code = check_rdma_hello(*accept, bytes, Hello::kAccept);
-  if (code == kOk) code = check_inbox(*accept, h->agreed.both_rings());
+  if (code == kOk) code = h->e.two_sided ? check_slots(*accept) : check_inbox(*accept, h->agreed.both_rings());
   if (code != kOk) return code;
   h->accept = *accept;
   code = send_hello(&h->e, &h->parley, make_hello(Hello::kGo, point->params, h->agreed.ring_bytes));

@@ -40,6 +40,8 @@ struct Event {
   Code card_code;  // what check_card says of it
 };
 
+const char* name_of_path(uint32_t path) noexcept { return path == kPathSend ? "send" : "write"; }
+
 // The next event of the connection manager; kWouldBlock: there is none.
 Code take_event(rdma_event_channel* channel, Event* event) noexcept {
   rdma_cm_event* got = nullptr;
@@ -65,6 +67,9 @@ Code explain(const Attempt& a, const Event& event) noexcept {
     case RDMA_CM_EVENT_REJECTED:
       if (event.status == kRejectNoListener) return fail(kNoListener, "%s: nobody listens there", a.uri.text);
       if (event.status == kRejectConsumer && event.card.magic == kHelloMagic && event.card.code != kOk) {
+        if (event.card_code == kOk && event.card.path != a.knobs.path)
+          return fail(kUri, "%s: this end has path=%s, the listener path=%s; give both the same", a.uri.text,
+                      name_of_path(a.knobs.path), name_of_path(event.card.path));
         Hello h = {};
         h.code = event.card.code;
         strcpy(h.text, "its reason does not fit a reject; ask its operator");
@@ -163,7 +168,7 @@ Code check_offer(Attempt& a, const RdmaHello& offer) noexcept {
   }
   a.agreed.ring_bytes = ring_bytes;
   agree_on_ops(offer.hello, a.params, &a.agreed);
-  return check_inbox(offer, a.agreed.both_rings());
+  return a.e.two_sided ? check_slots(offer) : check_inbox(offer, a.agreed.both_rings());
 }
 
 Code shake_hands(Attempt& a, const RdmaHello** offer) noexcept {
@@ -180,12 +185,12 @@ Code shake_hands(Attempt& a, const RdmaHello** offer) noexcept {
 }
 
 Code call_listener(Attempt& a) noexcept {
-  Card card = make_card(kOk, a.e.mtu);
+  Card card = make_card(kOk, a.knobs.path, a.e.mtu);
   rdma_conn_param p = connection_params(a.knobs, a.e, card);
   if (g_verbs.connect(a.e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
   Card answer = {};
   Code code = await_event(a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
-  if (code == kOk) code = enter_connection(a.knobs, static_cast<uint32_t>(answer.mtu), &a.e);
+  if (code == kOk) code = enter_connection(a.knobs, answer.mtu, &a.e);
   if (code == kOk && g_verbs.establish(a.e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
   return code;
 }

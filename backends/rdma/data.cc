@@ -17,6 +17,7 @@ namespace rc {
 namespace {
 
 constexpr uint32_t kCompletionsPerLook = 64;  // of each queue
+constexpr uint32_t kUnheardMost = 16;
 
 RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
 
@@ -83,7 +84,7 @@ bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
   return all != 0;
 }
 
-// Each WRITE with immediate took a receive: posts another one for it. About `most` of them.
+// Each WRITE with immediate, or message, took a receive: posts another one for it. About `most` of them.
 bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   bool some = false;
   for (uint32_t all = 0; link->e.receive_depth != 0 && all < most;) {
@@ -95,6 +96,8 @@ bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
       some = true;
       if (wc[i].status != IBV_WC_SUCCESS) {
         note_failure(link, wc[i]);
+      } else if (link->two.on) {
+        take_message(link, wc[i]);
       } else if (post_receive(link->e.qp)) {
         ++link->receives;
       }
@@ -142,10 +145,12 @@ void take_mail(RdmaLink* link) noexcept {
 void look(RdmaLink* link, Side self, uint32_t most = kCompletionsPerLook) noexcept {
   bool wanted = link->wants_completions;
   bool sends = reap_sends(link, most);
+  // Of a link that is over all is taken: nobody may look again.
+  if (link->state.load(std::memory_order_relaxed) != kOk) most = link->e.receive_depth;
   bool receives = reap_receives(link, most);
-  take_mail(link);  // after the completions: what they announce is seen
+  if (!link->two.on) take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
-  if (link->e.receive_depth != 0 && (receives || (sends && wanted))) wake_sides(link, self);
+  if (link->e.event && (receives || (sends && wanted))) wake_sides(link, self);
 }
 
 // What the connection manager and the device say.
@@ -161,7 +166,7 @@ void take_events(RdmaLink* link) noexcept {
       case RDMA_CM_EVENT_CONNECT_ERROR:
       case RDMA_CM_EVENT_UNREACHABLE:
         drop_connection(&link->e);
-        look(link, kNoSide);
+        look(link, kNoSide, link->e.send_depth + link->e.receive_depth);
         break_link(link, kPeerDead, nullptr);
         break;
       case RDMA_CM_EVENT_DEVICE_REMOVAL:
@@ -183,12 +188,26 @@ bool has_room(RdmaLink* link, bool word, uint64_t writes) noexcept {
   return room(link) >= writes + kSendReserve && receives > kPutReserve;
 }
 
+// Of path=send: what finds no room in the queue waits, and whoever may sleep is to hear of completions.
+bool lacks_room(const RdmaLink* link) noexcept {
+  return link->owed != 0 && room(link) <= (link->two.on ? kSendReserve : 0);
+}
+
+Code post_messages(RdmaLink* link, const WorkRequest* requests, uint32_t n) noexcept {
+  add_requests(link, requests, n);
+  if (room(link) < link->e.send_depth / 2) look(link, kNoSide);
+  pay(link);
+  if (lacks_room(link)) ask_for_completions(link);
+  return state_of(link);
+}
+
 Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
   if (word && hold(link, requests[0])) return kOk;
+  if (link->two.on) return post_messages(link, requests, n);
   uint64_t writes = 0;
   for (uint32_t i = 0; i < n; ++i) writes += writes_of(link, requests[i]);
   if (writes > kWritesMost) return fail_plain(kSize, "one put is too many WRITEs for this device");
@@ -237,6 +256,7 @@ Code rdma_progress(Link* l, Side side) noexcept {
 void post_marker(RdmaLink* link) noexcept {
   if (link->signalled == link->posted && link->signalled != link->completed) return;  // there is one
   if (room(link) == 0 || link->state.load(std::memory_order_relaxed) != kOk) return;
+  if (link->two.on) return send_probe(link);
   Chain chain;
   chain.n = 0;
   add(link, &chain, 0);
@@ -252,12 +272,14 @@ bool rdma_delivered(Link* l) noexcept {
   return false;
 }
 
-// A side that waits for long without posting would never learn that the wire is cut.
+// A side that waits for long without posting would never learn that the wire is cut. With path=send a question takes a
+// slot of the peer's, who may not look for long: the time between them doubles until it says something.
 void probe_if_quiet(RdmaLink* link, int64_t now) noexcept {
   if (link->posted != link->posted_at_look || link->quiet_since_ns == 0) {
     link->posted_at_look = link->posted;
     link->quiet_since_ns = now;
-  } else if (now - link->quiet_since_ns >= link->quiet_most_ns) {
+  } else if (now - link->quiet_since_ns >= link->quiet_most_ns << link->two.unheard) {
+    if (link->two.on && link->two.unheard < kUnheardMost) ++link->two.unheard;
     post_marker(link);
   }
 }
@@ -286,14 +308,14 @@ Code rdma_alive(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
   release_credit(link);
-  if (link->e.receive_depth != 0) {
+  if (link->e.event) {
     if (side != kNoSide) drain_fd(link->fd[side]);
     arm_completions(&link->e, link->wants_completions);
     link->sends_armed = link->wants_completions;
     // The event that was dropped may have been what wakes the other side. All that the queues held by then is taken:
     // what is left makes no event.
     look(link, side, link->e.send_depth + link->e.receive_depth);
-    if (link->owed != 0 && room(link) == 0) ask_for_completions(link);
+    if (lacks_room(link)) ask_for_completions(link);
   }
   take_events(link);
   int64_t now = now_ns();
@@ -313,7 +335,7 @@ void rdma_interrupt(Link* link) noexcept {
 
 void ask_for_completions(RdmaLink* link) noexcept {
   link->wants_completions = true;
-  if (link->e.receive_depth == 0 || link->sends_armed) return;
+  if (!link->e.event || link->sends_armed) return;
   ibv_req_notify_cq(link->e.send_cq, 0);
   link->sends_armed = true;
   look(link, kNoSide);  // what came before that makes none

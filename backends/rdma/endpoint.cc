@@ -98,10 +98,31 @@ Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley*
   return code;
 }
 
+namespace {
+
+// path=send: every slot is posted. Neither they nor the inbox are the peer's NIC's to write.
+Code make_cells(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
+  Cells cells = cells_of(agreed.ring_bytes, agreed.both_rings());
+  for (uint32_t i = 0; i < kCellRings; ++i) {
+    Inbox* ring = context.take_ring();
+    if (ring == nullptr) return kPool;
+    e->cells[i] = reinterpret_cast<uint8_t*>(ring);
+    e->cells_mr[i] = g_verbs.reg_mr(e->pd, ring, cells.bytes(), IBV_ACCESS_LOCAL_WRITE);
+    if (e->cells_mr[i] == nullptr) return registration_failed("messages", cells.bytes(), errno);
+  }
+  if (e->receive_depth > cells.count) e->receive_depth = cells.count;
+  for (uint32_t i = 0; i < e->receive_depth; ++i) {
+    if (!post_slot(e, cells, i)) return fail_errno(kSystem, "posting a receive", errno);
+  }
+  return kOk;
+}
+
+}  // namespace
+
 Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   uint64_t most = uint64_t{e->message_most} * (kWritesMost - 3);
   uint64_t largest = agreed.ring_bytes > agreed.op_ring_bytes ? agreed.ring_bytes : agreed.op_ring_bytes;
-  if (largest > most) {
+  if (largest > most && !e->two_sided) {
     return fail(kSize, "a ring of %llu bytes is wanted, over this RDMA device it may have %llu",
                 static_cast<unsigned long long>(largest), static_cast<unsigned long long>(most));
   }
@@ -110,11 +131,12 @@ Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   if (e->outbox == nullptr) return kPool;
   clear_mail(e->inbox);
   size_t bytes = kRingOffset + agreed.both_rings();
+  e->outbox_mr = g_verbs.reg_mr(e->pd, e->outbox, bytes, 0);
+  if (e->outbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
+  if (e->two_sided) return make_cells(context, agreed, e);
   // Nothing but this inbox, and never with relaxed ordering: the tail must not overtake the bytes.
   e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
   if (e->inbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
-  e->outbox_mr = g_verbs.reg_mr(e->pd, e->outbox, bytes, 0);
-  if (e->outbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
   return post_receives(e);
 }
 
@@ -134,6 +156,7 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept {
   if (e->completions != nullptr) g_verbs.destroy_comp_channel(e->completions);
   deregister(&e->inbox_mr);
   deregister(&e->outbox_mr);
+  for (ibv_mr*& mr : e->cells_mr) deregister(&mr);
   deregister(&e->parley_mr);
   if (e->own_pd) g_verbs.dealloc_pd(e->pd);
   if (e->tenancy != nullptr) leave_tenancy(context, e->tenancy);
@@ -141,6 +164,9 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept {
   if (e->channel != nullptr) g_verbs.destroy_event_channel(e->channel);
   if (e->inbox != nullptr) context.give_ring(e->inbox);
   if (e->outbox != nullptr) context.give_ring(e->outbox);
+  for (uint8_t* cells : e->cells) {
+    if (cells != nullptr) context.give_ring(reinterpret_cast<Inbox*>(cells));
+  }
   *e = {};
 }
 
@@ -164,9 +190,23 @@ bool post_receive(ibv_qp* qp) noexcept {
   return error == 0;
 }
 
+bool post_slot(const Endpoint* e, const Cells& cells, uint64_t slot) noexcept {
+  uint64_t ring = cells.ring(slot);
+  auto at = reinterpret_cast<uintptr_t>(e->cells[ring] + cells.slot_at(slot));
+  ibv_sge to = {at, cells.slot_bytes, e->cells_mr[ring]->lkey};
+  ibv_recv_wr wr = {};
+  wr.wr_id = slot;
+  wr.sg_list = &to;
+  wr.num_sge = 1;
+  ibv_recv_wr* bad = nullptr;
+  int error = ibv_post_recv(e->qp, &wr, &bad);
+  errno = error;
+  return error == 0;
+}
+
 Code send_hello(Endpoint* e, Parley* parley, const Hello& hello) noexcept {
   parley->out.hello = hello;
-  parley->out.inbox = reinterpret_cast<uintptr_t>(e->inbox);
+  parley->out.inbox = e->two_sided ? 0 : reinterpret_cast<uintptr_t>(e->inbox);
   parley->out.rkey = e->inbox_mr != nullptr ? e->inbox_mr->rkey : 0;
   parley->out.receives = e->receive_depth;
   ibv_sge from = {reinterpret_cast<uintptr_t>(&parley->out), sizeof parley->out, e->parley_mr->lkey};

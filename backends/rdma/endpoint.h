@@ -6,6 +6,7 @@
 #include "backends/rdma/knobs.h"
 #include "backends/rdma/parley.h"
 #include "backends/rdma/tenancy.h"
+#include "backends/rdma/two_sided.h"
 #include "backends/rdma/verbs.h"
 #include "core/context.h"
 
@@ -36,12 +37,17 @@ struct Endpoint {
   ibv_cq* send_cq;
   ibv_cq* receive_cq;
   ibv_mr* parley_mr;
-  Inbox* inbox;   // from the context's pool, written by the peer's NIC
-  Inbox* outbox;  // from the context's pool, read by this end's NIC
-  ibv_mr* inbox_mr;
+  Inbox* inbox;      // from the context's pool, written by the peer's NIC
+  Inbox* outbox;     // from the context's pool, read by this end's NIC
+  ibv_mr* inbox_mr;  // null with path=send
   ibv_mr* outbox_mr;
+  // path=send: more rings, where messages arrive and the heads of those that go lie.
+  bool two_sided;
+  uint8_t* cells[kCellRings];
+  ibv_mr* cells_mr[kCellRings];
   uint32_t send_depth;     // as chosen
-  uint32_t receive_depth;  // 0: this end polls
+  bool event;              // else this end polls
+  uint32_t receive_depth;  // 0: polls, and path=write
   uint32_t cq_depth;
   uint32_t inline_bytes;
   uint32_t mtu;        // at most; once connected, as agreed
@@ -90,6 +96,8 @@ Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley*
 Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept;
 // Those of event mode.
 Code post_receives(Endpoint* e) noexcept;
+// Of path=send.
+bool post_slot(const Endpoint* e, const Cells& cells, uint64_t slot) noexcept;
 void end_parley(Endpoint* e) noexcept;
 // Whatever there is of it. After that the peer's NIC reaches nothing here.
 void destroy_endpoint(Context& context, Endpoint* e) noexcept;

@@ -174,6 +174,8 @@ Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline
 
 Code find_own_place(RdmaPoint* point, Place* place) noexcept {
   sockaddr_storage address;
+  if (point->knobs.path == kPathSend)
+    return fail(kUri, "%s: path=send is for rc_listen and rc_connect", point->uri.text);
   Code code = open_verbs();
   if (code == kOk) code = check_device_name(point->uri, point->knobs);
   if (code == kOk) code = resolve(point->uri, point->knobs, true, &address);

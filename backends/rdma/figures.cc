@@ -58,7 +58,8 @@ uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   auto* link = static_cast<RdmaLink*>(l);
   Locked locked(link);
   List list = {to, most, 0};
-  list.add("event", link->e.receive_depth != 0);
+  list.add("event", link->e.event);
+  list.add("path", link->two.on);
   list.add("sq_depth", link->e.send_depth);
   list.add("rq_depth", link->e.receive_depth);
   list.add("cq_depth", link->e.cq_depth);

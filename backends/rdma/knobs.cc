@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backends/rdma/two_sided.h"
 #include "core/op_wire.h"
 
 namespace rc {
@@ -123,9 +124,27 @@ Code read_access(const Uri& uri, Knobs* knobs) noexcept {
               text);
 }
 
+// Both ends must say the same (accept.cc).
+Code read_path(const Uri& uri, Knobs* knobs) noexcept {
+  char path[8];
+  Code code = uri.word("path", path, sizeof path);
+  if (code != kOk) return code;
+  knobs->path = strcmp(path, "send") == 0 ? kPathSend : kPathWrite;
+  if (path[0] != '\0' && knobs->path == kPathWrite && strcmp(path, "write") != 0)
+    return fail(kUri, "URI \"%s\": path=%s: there are write and send", uri.text, path);
+  if (knobs->path == kPathWrite) return kOk;
+  if (given(uri, "access"))
+    return fail(kUri, "URI \"%s\": access=...: with path=send the queue pair lets nothing in", uri.text);
+  if (knobs->receive_depth > kCellsMost)
+    return fail(kUri, "URI \"%s\": rq_depth=%u: with path=send there are at most %u slots", uri.text,
+                knobs->receive_depth, kCellsMost);
+  knobs->access = 0;
+  return kOk;
+}
+
 Code only_known(const Uri& uri) noexcept {
-  const char* known[sizeof kRanges / sizeof *kRanges + 5] = {"dev", "mode", "access", "pd"};
-  size_t n = 4;
+  const char* known[sizeof kRanges / sizeof *kRanges + 6] = {"dev", "mode", "access", "pd", "path"};
+  size_t n = 5;
   for (const Range& r : kRanges) known[n++] = r.key;
   return uri.only(known);
 }
@@ -147,6 +166,7 @@ Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
   if (code == kOk) code = read_address(uri, knobs);
   if (code == kOk) code = read_numbers(uri, knobs);
   if (code == kOk) code = read_access(uri, knobs);
+  if (code == kOk) code = read_path(uri, knobs);
   if (code == kOk) code = uri.word("dev", knobs->device, sizeof knobs->device);
   if (code == kOk) code = uri.word("mode", mode, sizeof mode);
   char pd[8];

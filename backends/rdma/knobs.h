@@ -16,6 +16,10 @@ inline constexpr uint32_t kCompletionsMost = 64;  // taken at once
 // Of those whose 0 means something: not given.
 inline constexpr uint32_t kNotGiven = UINT32_MAX;
 
+// How bytes go; both ends have the same.
+inline constexpr uint32_t kPathWrite = 0;
+inline constexpr uint32_t kPathSend = 1;
+
 // Each is in its range; what the device cannot do is refused when the device is known. 0, or kNotGiven where that is
 // said: the default.
 struct Knobs {
@@ -24,8 +28,9 @@ struct Knobs {
   char device[64];         // dev=NAME: no other device will do; empty: the one the address leads to
   uint32_t port;           // port=N: of the device
   bool event;              // mode=event: this end can sleep until the NIC wakes it; mode=poll, the default: it polls
+  uint32_t path;           // path=send: SEND and RECV, nothing here can be written to; path=write, the default
   uint32_t send_depth;     // sq_depth=N: work requests under way
-  uint32_t receive_depth;  // rq_depth=N: event mode: WRITEs that may arrive between two calls of ours
+  uint32_t receive_depth;  // rq_depth=N: event mode: WRITEs, path=send: SENDs that may arrive between two calls of ours
   uint32_t inline_bytes;   // inline=N: at most so many bytes travel in the work request itself; kNotGiven
   uint32_t sge;            // sge=N: pieces of memory that a work request can have room for
   uint32_t cq_depth;       // cq_depth=N: entries of the completion queue for sends

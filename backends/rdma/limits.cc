@@ -75,9 +75,13 @@ Code check_limits(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
   if (error != 0) return fail_errno(kSystem, "asking an RDMA device for its limits", error);
   int most = device.max_qp_wr < device.max_cqe ? device.max_qp_wr : device.max_cqe;
   Code code = choose_depth(uri, e, "sq_depth", knobs.send_depth, kSendDepth, most, 0, &e->send_depth);
-  if (code == kOk && knobs.event)
-    code =
-        choose_depth(uri, e, "rq_depth", knobs.receive_depth, kReceiveDepth, most, kHelloReceives, &e->receive_depth);
+  e->event = knobs.event;
+  e->two_sided = knobs.path == kPathSend;
+  uint32_t receives = e->two_sided ? kCellsMost : kReceiveDepth;
+  if (code == kOk && (knobs.event || e->two_sided))
+    code = choose_depth(uri, e, "rq_depth", knobs.receive_depth, receives, most, kHelloReceives, &e->receive_depth);
+  if (code == kOk && e->two_sided && device.max_sge < static_cast<int>(kMessagePieces))
+    code = refuse(uri, e, "path=send needs sge", kMessagePieces, "can do", static_cast<uint64_t>(device.max_sge));
   if (code == kOk)
     code = choose_depth(uri, e, "cq_depth", knobs.cq_depth, e->send_depth, device.max_cqe, 0, &e->cq_depth);
   if (code == kOk && e->cq_depth < e->send_depth)
@@ -93,7 +97,7 @@ Code check_limits(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
                         &e->dest_rd_atomic);
   if (code == kOk && (knobs.access & kAtomic) != 0 && device.atomic_cap == IBV_ATOMIC_NONE)
     code = fail(kUri, "%s: access=...atomic, but %s has no atomic operations", uri.text, name_of(e));
-  e->access = knobs.access != 0 ? knobs.access : kAllRights;
+  e->access = knobs.path == kPathSend ? 0 : knobs.access != 0 ? knobs.access : kAllRights;
   if (device.atomic_cap == IBV_ATOMIC_NONE) e->access &= ~kAtomic;
   return code;
 }

@@ -9,6 +9,7 @@
 
 #include "backends/rdma/link.h"
 #include "backends/rdma/nic.h"
+#include "backends/rdma/posting.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -24,7 +25,7 @@ bool watch(int set, int fd) noexcept {
 int cm_fd(const RdmaLink* link) noexcept { return link->e.channel != nullptr ? link->e.channel->fd : -1; }
 
 Code make_descriptors(RdmaLink* link) noexcept {
-  if (link->e.receive_depth == 0) {  // both sides nap
+  if (!link->e.event) {  // both sides nap
     link->common_fd = cm_fd(link);
     return kOk;
   }
@@ -41,7 +42,7 @@ Code make_descriptors(RdmaLink* link) noexcept {
 }
 
 Code make_staging(RdmaLink* link) noexcept {
-  if (link->e.inline_bytes >= sizeof(Sealed)) return kOk;
+  if (link->two.on || link->e.inline_bytes >= sizeof(Sealed)) return kOk;
   if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
   link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
   return link->staging_mr != nullptr ? kOk
@@ -53,7 +54,7 @@ void destroy(Context& context, RdmaLink* link) noexcept {
     if (fd >= 0) close(fd);
     fd = -1;
   }
-  if (link->e.receive_depth != 0 && link->common_fd >= 0) close(link->common_fd);
+  if (link->e.event && link->common_fd >= 0) close(link->common_fd);
   if (link->timer_fd >= 0) close(link->timer_fd);
   link->common_fd = link->timer_fd = -1;
   drop_connection(&link->e);
@@ -81,6 +82,7 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;
+  if (link->e.two_sided) begin_two_sided(link);
   uint32_t eighth = link->e.send_depth / 8;
   link->signal_every = knobs.signal < eighth ? knobs.signal : eighth;
   link->poll_most = static_cast<int>(knobs.cq_poll);
@@ -104,7 +106,8 @@ void rdma_backend_close(Context& context, Link* l) noexcept {
   Deadline deadline = Deadline::after(kCloseFlushNs);
   {
     Locked locked(link);
-    link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
+    if (!link->two.on)
+      link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
   }
   while (!l->ops->delivered(l) && l->ops->progress(l, kPutSide) == kOk && deadline.left(now_ns()) != 0) {
     nap(cm_fd(link), -1, kNapMinNs);

@@ -23,8 +23,9 @@ inline constexpr uint32_t kStagingSlots = 128;
 // quarters of it (knobs.cc), and the timer may come as late again.
 inline constexpr int64_t kProbesPerTimeout = 8;
 
-// Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters.
-enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4, kOwesOpCredit = 8 };
+// Words that found no room in the queue; each is written as soon as there is some. Only the newest value matters. With
+// path=send bytes may be owed, too.
+enum Owed : uint32_t { kOwesCredit = 1, kOwesGetter = 2, kOwesReceives = 4, kOwesOpCredit = 8, kOwesBytes = 16 };
 
 struct RdmaLink : Link {
   Endpoint e;
@@ -59,14 +60,15 @@ struct RdmaLink : Link {
   uint32_t port_downs, port_ups, gid_changes;  // of the port, before the channel began
   bool wants_completions;                      // a side may sleep for room in the queue, or for delivery
   bool sends_armed;  // event mode: the next of them makes an event, or one has and nobody has taken it
-  // Event mode of the peer: each WRITE with immediate takes one of its receives.
+  // Event mode of the peer: each WRITE with immediate takes one of its receives. With path=send each message does.
   uint32_t peer_depth;                  // 0: it polls, and no WRITE has an immediate
   uint64_t immediates;                  // posted
   std::atomic<uint64_t> peer_receives;  // posted by the peer since the channel began, as it says
-  // Event mode of this end.
+  // Event mode of this end, or path=send.
   uint64_t receives;       // posted
   uint64_t receives_told;  // as the peer knows
   Ringer<StdAtomics> bells[2];
+  TwoSided two;
   // Not kOk: the link is of no use any more. Also read without the mutex.
   std::atomic<int32_t> state;
   ibv_mr* staging_mr;

@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "backends/rdma/knobs.h"
+#include "backends/rdma/two_sided.h"
 
 namespace rc {
 
-Card make_card(Code code, uint32_t mtu) noexcept { return {kHelloMagic, kWireVersion, code, kLayoutHash, mtu}; }
+Card make_card(Code code, uint32_t path, uint32_t mtu) noexcept {
+  return {kHelloMagic, kWireVersion, code, kLayoutHash, mtu, path};
+}
 
 Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   // The same checks in the same words as those of a hello.
@@ -18,8 +21,9 @@ Code check_card(const void* data, size_t bytes, Card* card) noexcept {
   h.layout = card->layout;
   h.kind = Hello::kAsk;
   Code code = check_hello(h, sizeof h, Hello::kAsk);
-  if (code == kOk && !is_mtu(card->mtu))
-    code = fail(kNotRingchan, "the peer's MTU of %llu bytes is none", static_cast<unsigned long long>(card->mtu));
+  if (code == kOk && !is_mtu(card->mtu)) code = fail(kNotRingchan, "the peer's MTU of %u bytes is none", card->mtu);
+  if (code == kOk && card->path > kPathSend)
+    code = fail(kNotRingchan, "the peer's path %u is none that this library knows", card->path);
   return code;
 }
 
@@ -39,6 +43,11 @@ Code check_inbox(const RdmaHello& h, uint64_t rings_bytes) noexcept {
                 static_cast<unsigned long long>(kRingOffset + rings_bytes), static_cast<unsigned long long>(h.inbox));
   }
   return kOk;
+}
+
+Code check_slots(const RdmaHello& h) noexcept {
+  if (h.receives >= kCellsLeast) return kOk;
+  return fail(kNotRingchan, "the peer has posted %u slots for messages, %u is the least", h.receives, kCellsLeast);
 }
 
 }  // namespace rc

@@ -17,15 +17,16 @@ struct Card {
   uint32_t version;  // kWireVersion
   int32_t code;      // of a reject
   uint64_t layout;
-  uint64_t mtu;  // the most the speaker can do, in bytes; the answer's is agreed
+  uint32_t mtu;   // the most the speaker can do, in bytes; the answer's is agreed
+  uint32_t path;  // the speaker's; both ends must have the same
 };
 static_assert(sizeof(Card) <= 56);
 
 inline constexpr uint32_t kMtuLeast = 256;
 inline constexpr uint32_t kMtuMost = 4096;
 
-Card make_card(Code code, uint32_t mtu = kMtuMost) noexcept;
-// Magic, version, layout and MTU. bytes: of private data, which may be padded.
+Card make_card(Code code, uint32_t path, uint32_t mtu = kMtuMost) noexcept;
+// Magic, version, layout, MTU and whether there is such a path. bytes: of private data, which may be padded.
 Code check_card(const void* data, size_t bytes, Card* card) noexcept;
 
 constexpr bool is_mtu(uint64_t bytes) noexcept {
@@ -34,7 +35,8 @@ constexpr bool is_mtu(uint64_t bytes) noexcept {
 
 struct RdmaHello {
   Hello hello;
-  // kOffer and kAccept: the speaker's inbox, and how many receives it has posted; 0: it polls.
+  // kOffer and kAccept: the speaker's inbox, and how many receives it has posted; 0: it polls. path=send: no inbox, and
+  // how many slots it has at most.
   uint64_t inbox;
   uint32_t rkey;
   uint32_t receives;
@@ -57,6 +59,8 @@ static_assert(sizeof(EndpointBlob) == 400);
 Code check_rdma_hello(const RdmaHello& hello, size_t bytes, Hello::Kind kind) noexcept;
 // Of a kOffer or kAccept that passed check_rdma_hello: whether rings of so many bytes can lie there.
 Code check_inbox(const RdmaHello& hello, uint64_t rings_bytes) noexcept;
+// With path=send: whether it has posted enough.
+Code check_slots(const RdmaHello& hello) noexcept;
 
 }  // namespace rc
 

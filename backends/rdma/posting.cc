@@ -67,7 +67,11 @@ void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) n
 }
 
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
-  ibv_send_wr* last = &chain->wr[chain->n - 1];
+  return post_chain(link, chain->wr, chain->n, signal);
+}
+
+Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noexcept {
+  ibv_send_wr* last = first + n - 1;
   if (++link->unsignalled_posts >= link->signal_every || signal) {
     last->send_flags |= IBV_SEND_SIGNALED;
     link->unsignalled_posts = 0;
@@ -77,12 +81,12 @@ Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
   bool fetches = chain->wr[0].opcode != IBV_WR_RDMA_WRITE && chain->wr[0].opcode != IBV_WR_RDMA_WRITE_WITH_IMM;
   if (link->fetched > link->completed && !fetches) chain->wr[0].send_flags |= IBV_SEND_FENCE;
   ibv_send_wr* bad = nullptr;
-  int error = ibv_post_send(link->e.qp, chain->wr, &bad);
+  int error = ibv_post_send(link->e.qp, first, &bad);
   if (error != 0) {
     break_link(link, kPeerDead, "the queue pair takes no more requests: the connection is broken");
     return kPeerDead;
   }
-  link->posted += chain->n;
+  link->posted += n;
   ++link->doorbells;
   return kOk;
 }
@@ -176,6 +180,7 @@ Owed owed_for(uint64_t offset) noexcept {
 }
 
 void pay(RdmaLink* link) noexcept {
+  if (link->two.on) return send_messages(link);
   struct Debt {
     Owed owed;
     const void* word;

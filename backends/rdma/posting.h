@@ -35,7 +35,8 @@ void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept;
 void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept;
 // The queue was full. Whoever asked may sleep next, without another look: then the next completion must make an event.
 void ask_for_completions(RdmaLink* link) noexcept;
-// One doorbell.
+// One doorbell for n requests that hang together.
+Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noexcept;
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept;
 
 // Notes (R5).
@@ -50,6 +51,17 @@ void add_held_credit(RdmaLink* link, Chain* chain) noexcept;
 void take_credit(RdmaLink* link, uint64_t credit) noexcept;
 // What it says lands where the WRITEs of a put would have put it.
 void take_note(RdmaLink* link) noexcept;
+
+// path=send (R7): all of it, and no other of these.
+void begin_two_sided(RdmaLink* link) noexcept;
+// Of core's: they are owed from now on. There is always room: the bytes stay where they are, in the outbox.
+void add_requests(RdmaLink* link, const WorkRequest* requests, uint32_t n) noexcept;
+// Sends what is owed, as far as there is room and the peer has slots.
+void send_messages(RdmaLink* link) noexcept;
+// One has come: stores it into the inbox and posts its slot again.
+void take_message(RdmaLink* link, const ibv_wc& wc) noexcept;
+// Says nothing, but completes, as soon as a slot is left for it.
+void send_probe(RdmaLink* link) noexcept;
 
 // Words for which there was no room.
 Owed owed_for(uint64_t offset) noexcept;

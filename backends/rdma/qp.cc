@@ -46,6 +46,7 @@ Code create(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
   init.cap.max_send_wr = e->send_depth;
   init.cap.max_recv_wr = e->receive_depth + kHelloReceives;
   init.cap.max_send_sge = init.cap.max_recv_sge = knobs.sge;
+  if (e->two_sided && knobs.sge < kMessagePieces) init.cap.max_send_sge = kMessagePieces;
   bool asked = knobs.inline_bytes != kNotGiven;
   init.cap.max_inline_data = asked ? knobs.inline_bytes : kInlineBytes;
   e->qp = g_verbs.create_qp(e->pd, &init);
@@ -105,7 +106,7 @@ ibv_mtu mtu_of(uint32_t bytes) noexcept {
 Code enter_init(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noexcept {
   attr.qp_state = IBV_QPS_INIT;
   put_over(knobs.pkey, &attr.pkey_index);
-  unsigned access = IBV_ACCESS_REMOTE_WRITE;
+  unsigned access = knobs.path == kPathSend ? 0 : IBV_ACCESS_REMOTE_WRITE;
   if ((e->access & kRead) != 0) access |= IBV_ACCESS_REMOTE_READ;
   if ((e->access & kAtomic) != 0) access |= IBV_ACCESS_REMOTE_ATOMIC;
   attr.qp_access_flags = access;

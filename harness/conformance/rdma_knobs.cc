@@ -263,6 +263,47 @@ TEST_F(RdmaKnob, AnAnswerIsOneWrite) {
   EXPECT_LE(figure(far_, "requests") + figure(near_, "requests"), before + 4 * kTrips);
 }
 
+// path=send lets nothing in, is told, and both ends must have it.
+TEST_F(RdmaKnob, PathIsToldAndBothEndsHaveTheSame) {
+  ASSERT_EQ(RC_OK, connect("", "")) << reason_;
+  EXPECT_EQ(0, figure(near_, "path"));
+  EXPECT_LE(1, figure(near_, "access"));
+  ASSERT_EQ(RC_OK, connect("?path=send", "?path=send&rq_depth=64")) << reason_;
+  for (rc_channel channel : {near_, far_}) {
+    EXPECT_EQ(1, figure(channel, "path"));
+    EXPECT_EQ(0, figure(channel, "access") & 14);  // IBV_ACCESS_REMOTE_*
+  }
+  EXPECT_LE(14, figure(near_, "rq_depth"));
+  EXPECT_GE(64, figure(far_, "rq_depth"));
+  EXPECT_EQ(RC_E_URI, connect("", "?path=send"));
+  EXPECT_NE(std::string::npos, reason_.find("path=send, the listener path=write")) << reason_;
+  EXPECT_EQ(RC_E_URI, connect("?path=send", ""));
+  EXPECT_NE(std::string::npos, reason_.find("path=write, the listener path=send")) << reason_;
+  rc_listener endpoint{0};
+  uint8_t blob[512];
+  size_t bytes = sizeof blob;
+  EXPECT_RC_NAMES(RC_E_URI, "path=send",
+                  rc_endpoint_open(ctx_, rdma_uri("?path=send").c_str(), nullptr, blob, &bytes, &endpoint));
+}
+
+// One SEND, one doorbell, one slot, and one completion in as many as are said.
+TEST_F(RdmaKnob, ASmallPutIsOneSend) {
+  constexpr int64_t kPuts = 32;
+  ASSERT_EQ(RC_OK, connect("?path=send", "?path=send")) << reason_;
+  EXPECT_RC(RC_OK, rc_put(far_, "12345678", 8, kPatience, nullptr));
+  ASSERT_RC(RC_OK, rc_sync(far_, kPatience));
+  int64_t doorbells = figure(far_, "doorbells"), requests = figure(far_, "requests");
+  int64_t completions = figure(far_, "completions");
+  for (int i = 0; i < kPuts; ++i) EXPECT_RC(RC_OK, rc_put(far_, "12345678", 8, kPatience, nullptr));
+  EXPECT_EQ(doorbells + kPuts, figure(far_, "doorbells"));
+  EXPECT_EQ(requests + kPuts, figure(far_, "requests"));
+  EXPECT_LE(figure(far_, "completions"), completions + kPuts / figure(far_, "signal") + 1);
+  uint8_t got[8 * (kPuts + 1)];
+  EXPECT_RC(RC_OK, rc_get(near_, got, sizeof got, kPatience, nullptr));
+  EXPECT_EQ(requests + kPuts, figure(near_, "receives"));
+  EXPECT_RC(RC_OK, rc_sync(far_, kPatience));
+}
+
 // A credit that waits for a put to go with goes by itself while none comes: the peer can fill the whole ring.
 TEST_F(RdmaKnob, AHeldCreditGoesBeforeTheGetterSleeps) {
   ASSERT_EQ(RC_OK, connect("", "")) << reason_;

@@ -33,7 +33,20 @@ std::vector<Backend> backends() {
   Backend shallow = event;
   shallow.name = "RdmaEventShallow";
   shallow.make_uri = [] { return rdma_uri("?mode=event&sq_depth=32&rq_depth=64"); };
-  return {poll, far_listens, no_inline, event, sleep, shallow};
+  Backend send = poll;
+  send.name = "RdmaSend";
+  send.make_uri = [] { return rdma_uri("?path=send"); };
+  send.rings_per_end = 4;
+  Backend send_event = event;
+  send_event.name = "RdmaSendEvent";
+  send_event.make_uri = [] { return rdma_uri("?path=send&mode=event"); };
+  send_event.rings_per_end = 4;
+  Backend send_shallow = send_event;
+  send_shallow.name = "RdmaSendShallowWithoutInline";
+  send_shallow.make_uri = [] { return rdma_uri("?path=send&mode=event&inline=0&sq_depth=32&rq_depth=64"); };
+  send_shallow.wait = RC_WAIT_SLEEP;
+  send_shallow.near_listens = false;
+  return {poll, far_listens, no_inline, event, sleep, shallow, send, send_event, send_shallow};
 }
 
 }  // namespace conformance

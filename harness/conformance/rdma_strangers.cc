@@ -4,6 +4,9 @@
 #include <sched.h>
 #include <string.h>
 
+#include <mutex>
+#include <vector>
+
 #include "backends/rdma/endpoint.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
@@ -48,6 +51,7 @@ class Stranger {
   ~Stranger() {
     rc::drop_connection(&e_);
     g_verbs.destroy_qp(e_.qp);
+    if (mr_ != nullptr) g_verbs.dereg_mr(mr_);
     g_verbs.destroy_cq(cq_);
     g_verbs.dealloc_pd(pd_);
     g_verbs.destroy_id(id_);
@@ -93,13 +97,139 @@ class Stranger {
 
   rc::Card answer = {};
 
- private:
+ protected:
   rdma_event_channel* channel_ = nullptr;
   rdma_cm_id* id_ = nullptr;
   rc::Endpoint e_ = {};
   rc::Knobs knobs_;
   ibv_pd* pd_ = nullptr;
   ibv_cq* cq_ = nullptr;
+  ibv_mr* mr_ = nullptr;
+};
+
+// One that knows the handshake, and behaves only until it is over.
+class Impostor : public Stranger {
+ public:
+  using Stranger::Stranger;
+
+  void shake_hands(uint32_t path) {
+    mr_ = g_verbs.reg_mr(pd_, &desk_, sizeof desk_, IBV_ACCESS_LOCAL_WRITE);
+    for (rc::RdmaHello& in : desk_.in) {
+      ibv_sge sge = {reinterpret_cast<uintptr_t>(&in), sizeof in, mr_->lkey};
+      ibv_recv_wr wr = {}, *bad = nullptr;
+      wr.wr_id = kReceived;
+      wr.sg_list = &sge;
+      wr.num_sge = 1;
+      ASSERT_EQ(0, ibv_post_recv(e_.qp, &wr, &bad));
+    }
+    rc::Card card = rc::make_card(rc::kOk, path);
+    ASSERT_EQ(RDMA_CM_EVENT_ESTABLISHED, connect(&card, sizeof card));
+    rc::ChannelParams params = {};
+    desk_.out.hello = rc::make_hello(rc::Hello::kAsk, params, 0);
+    send(sizeof desk_.out);
+    ASSERT_EQ(IBV_WC_SUCCESS, next_of(kReceived));
+    desk_.out.hello = rc::make_hello(rc::Hello::kAccept, params, desk_.in[0].hello.ring_bytes);
+    desk_.out.inbox = 4096;
+    desk_.out.receives = path == rc::kPathSend ? 64 : 0;
+    send(sizeof desk_.out);
+    ASSERT_EQ(IBV_WC_SUCCESS, next_of(kReceived));
+  }
+  const rc::RdmaHello& offer() const { return desk_.in[0]; }
+  void send(size_t bytes) { EXPECT_EQ(IBV_WC_SUCCESS, post(IBV_WR_SEND, bytes, 0, 0)); }
+  void send_message(const rc::MessageHead& head, size_t bytes) {
+    memcpy(static_cast<void*>(&desk_.out), &head, sizeof head);
+    send(bytes);
+  }
+  ibv_wc_status write(uint64_t to, uint32_t rkey) { return post(IBV_WR_RDMA_WRITE, 8, to, rkey); }
+
+ private:
+  enum : uint64_t { kReceived = 1, kPosted = 2 };
+
+  ibv_wc_status post(ibv_wr_opcode opcode, size_t bytes, uint64_t to, uint32_t rkey) {
+    ibv_sge sge = {reinterpret_cast<uintptr_t>(&desk_.out), static_cast<uint32_t>(bytes), mr_->lkey};
+    ibv_send_wr wr = {}, *bad = nullptr;
+    wr.wr_id = kPosted;
+    wr.sg_list = &sge;
+    wr.num_sge = 1;
+    wr.opcode = opcode;
+    wr.send_flags = IBV_SEND_SIGNALED;
+    wr.wr.rdma.remote_addr = to;
+    wr.wr.rdma.rkey = rkey;
+    EXPECT_EQ(0, ibv_post_send(e_.qp, &wr, &bad));
+    return next_of(kPosted);
+  }
+  // Both kinds come from one queue.
+  ibv_wc_status next_of(uint64_t id) {
+    for (;;) {
+      for (auto at = come_.begin(); at != come_.end(); ++at) {
+        if (at->wr_id != id) continue;
+        ibv_wc_status status = at->status;
+        come_.erase(at);
+        return status;
+      }
+      ibv_wc wc;
+      while (ibv_poll_cq(cq_, 1, &wc) == 0) sched_yield();
+      come_.push_back(wc);
+    }
+  }
+
+  struct {
+    rc::RdmaHello out, in[2];
+  } desk_ = {};
+  std::vector<ibv_wc> come_;
+};
+
+// What this process registers from now on.
+struct Registered {
+  uint64_t at;
+  uint32_t rkey;
+  int access;
+};
+std::mutex g_registering;
+std::vector<Registered> g_registered;
+decltype(rc::Verbs::reg_mr) g_register;
+
+ibv_mr* register_and_note(ibv_pd* pd, void* at, size_t bytes, int access) noexcept {
+  ibv_mr* mr = g_register(pd, at, bytes, access);
+  std::lock_guard<std::mutex> lock(g_registering);
+  if (mr != nullptr) g_registered.push_back({reinterpret_cast<uintptr_t>(at), mr->rkey, access});
+  return mr;
+}
+
+// The listener's end of a channel with an impostor.
+class Impostors : public testing::TestWithParam<uint32_t> {
+ protected:
+  void SetUp() override {
+    g_register = g_verbs.reg_mr;
+    g_verbs.reg_mr = register_and_note;
+    uri_ = rdma_uri(path() == rc::kPathSend ? "?path=send" : "");
+    ASSERT_RC(RC_OK, rc_open(nullptr, &ctx_));
+    ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener_));
+  }
+  void TearDown() override {
+    EXPECT_RC(RC_OK, rc_close(ctx_));
+    g_verbs.reg_mr = g_register;
+  }
+  static uint32_t path() { return GetParam(); }
+
+  std::unique_ptr<Impostor> accept() {
+    Doing accepting([this] { return rc_accept(listener_, kPatience, &channel_); });
+    g_registered.clear();
+    auto impostor = std::make_unique<Impostor>(uri_);
+    impostor->shake_hands(path());
+    EXPECT_DONE(RC_OK, accepting);
+    return impostor;
+  }
+  void expect_over(int32_t code) {
+    uint8_t byte;
+    EXPECT_RC(code, rc_get(channel_, &byte, 1, kPatience, nullptr));
+    EXPECT_RC(RC_OK, rc_channel_close(channel_));
+  }
+
+  std::string uri_;
+  rc_ctx ctx_{0};
+  rc_listener listener_{0};
+  rc_channel channel_{0};
 };
 
 class Strangers : public testing::Test {
@@ -129,6 +259,57 @@ class Strangers : public testing::Test {
 
 }  // namespace
 
+// With path=send even who has guessed every key and every address writes nowhere; else the inbox is what it can reach.
+TEST_P(Impostors, WriteNowhereButWhereTheyMay) {
+  size_t reached = 0;
+  for (size_t i = 0;; ++i) {
+    SCOPED_TRACE(i);
+    std::unique_ptr<Impostor> impostor = accept();
+    if (HasFatalFailure() || i == g_registered.size()) break;
+    Registered to = g_registered[i];
+    bool open = (to.access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC)) != 0;
+    ibv_wc_status status = impostor->write(to.at, to.rkey);
+    EXPECT_EQ(open, status == IBV_WC_SUCCESS) << status;
+    EXPECT_TRUE(open || status == IBV_WC_REM_ACCESS_ERR || status == IBV_WC_REM_INV_REQ_ERR) << status;
+    reached += open;
+    impostor.reset();
+    expect_over(RC_E_PEER_DEAD);
+  }
+  EXPECT_EQ(path() == rc::kPathSend ? 0u : 1u, reached);
+  EXPECT_EQ(RC_OK, rc_channel_close(channel_));
+}
+
+TEST_P(Impostors, AreToldOfNoMemoryThatIsNotTheirs) {
+  std::unique_ptr<Impostor> impostor = accept();
+  EXPECT_EQ(path() == rc::kPathSend, impostor->offer().inbox == 0);
+  EXPECT_EQ(path() == rc::kPathSend, impostor->offer().rkey == 0);
+  impostor.reset();
+  expect_over(RC_E_PEER_DEAD);
+}
+
+TEST_P(Impostors, SendNonsenseAndAreCorrupt) {
+  if (path() != rc::kPathSend) GTEST_SKIP() << "nobody receives what it sends";
+  using Head = rc::MessageHead;
+  const struct {
+    Head head;
+    size_t bytes;
+  } all[] = {{{0, 0, 0, 1, Head::kBytes, 1, UINT64_MAX}, sizeof(Head) + 1},
+             {{0, 0, 0, 1, Head::kBytes, 2, 0}, sizeof(Head) + 1},
+             {{0, 0, 0, 0, 99, 0, 0}, sizeof(Head)},
+             {{1, 0, 0, 0, Head::kNothing, 0, 0}, sizeof(Head)},
+             {{0, 0, 0, UINT64_MAX, Head::kBytes, 1, 0}, sizeof(Head) + 1},
+             {{0, 0, 0, 0, Head::kNothing, 0, 0}, sizeof(Head) - 1}};
+  for (const auto& a : all) {
+    SCOPED_TRACE(&a - all);
+    std::unique_ptr<Impostor> impostor = accept();
+    impostor->send_message(a.head, a.bytes);
+    expect_over(RC_E_CORRUPT);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, Impostors, testing::Values(rc::kPathWrite, rc::kPathSend),
+                         [](const auto& test) { return test.param == rc::kPathSend ? "Send" : "Write"; });
+
 TEST_F(Strangers, WithoutACardAreRejectedWithACode) {
   Stranger stranger(uri_);
   EXPECT_EQ(RDMA_CM_EVENT_REJECTED, stranger.connect(nullptr, 0));
@@ -137,7 +318,7 @@ TEST_F(Strangers, WithoutACardAreRejectedWithACode) {
 }
 
 TEST_F(Strangers, EveryFlippedBitOfTheCardIsRejected) {
-  rc::Card card = rc::make_card(rc::kOk);
+  rc::Card card = rc::make_card(rc::kOk, rc::kPathWrite);
   for (size_t bit = 0; bit < 8 * sizeof card; ++bit) {
     if (bit / 8 >= offsetof(rc::Card, code) && bit / 8 < offsetof(rc::Card, layout)) continue;  // means nothing here
     SCOPED_TRACE(bit);
@@ -150,7 +331,7 @@ TEST_F(Strangers, EveryFlippedBitOfTheCardIsRejected) {
 }
 
 TEST_F(Strangers, ThatSayNothingOrNonsenseAreDropped) {
-  rc::Card card = rc::make_card(rc::kOk);
+  rc::Card card = rc::make_card(rc::kOk, rc::kPathWrite);
   Stranger silent(uri_);
   EXPECT_EQ(RDMA_CM_EVENT_ESTABLISHED, silent.connect(&card, sizeof card));
   for (size_t bytes : {size_t{1}, sizeof(rc::Hello), sizeof(rc::RdmaHello), size_t{2048}}) {

@@ -117,6 +117,8 @@ class Scenario : public testing::TestWithParam<std::string> {
   std::string uri(const std::string& name) const {
     if (GetParam() == "rdma") return rdma_uri("");
     if (GetParam() == "rdma_event") return rdma_uri("?mode=event");
+    if (GetParam() == "rdma_send") return rdma_uri("?path=send");
+    if (GetParam() == "rdma_send_event") return rdma_uri("?path=send&mode=event");
     if (fake()) return unique_name("fake:" + name + "-") + "?seed=" + GetParam().substr(4);
     return GetParam() == "tcp" ? unique_tcp_uri("127.0.0.1") : unique_name(GetParam() + ":" + name + "-");
   }

@@ -5,7 +5,7 @@
 namespace conformance {
 
 std::vector<std::string> schemes() {
-  if (getenv("RC_RDMA_ADDRESS") != nullptr) return {"rdma", "rdma_event"};
+  if (getenv("RC_RDMA_ADDRESS") != nullptr) return {"rdma", "rdma_event", "rdma_send", "rdma_send_event"};
   return {"loop", "shm", "tcp"};
 }
 

@@ -65,6 +65,14 @@ TEST(RdmaKnobs, DefaultsPoll) {
   EXPECT_EQ(0u, k.access);  // what the device can
 }
 
+TEST(RdmaKnobs, PathIsWriteUnlessItIsSend) {
+  EXPECT_EQ(rc::kPathWrite, good("rdma://h:1").path);
+  EXPECT_EQ(rc::kPathWrite, good("rdma://h:1?path=write&access=write+read").path);
+  rc::Knobs k = good("rdma://h:1?path=send&rq_depth=256");
+  EXPECT_EQ(rc::kPathSend, k.path);
+  EXPECT_EQ(0u, k.access);
+}
+
 TEST(RdmaKnobs, EachIsRead) {
   rc::Knobs k = good(
       "rdma://h:1?dev=mlx5_0&port=2&mode=event&sq_depth=64&rq_depth=128&inline=0&tclass=104&timeout_ms=500&"
@@ -121,6 +129,9 @@ TEST(RdmaKnobs, ValuesOutOfRangeAreRefusedAndNamed) {
     std::string key = std::string(query).substr(0, std::string(query).find('='));
     expect_refused(std::string("rdma://h:1?") + query, key);
   }
+  expect_refused("rdma://h:1?path=both", "path=both");
+  expect_refused("rdma://h:1?path=send&access=write", "access");
+  expect_refused("rdma://h:1?path=send&rq_depth=257", "at most 256");
   expect_refused("rdma://h:1?mode=sometimes", "sometimes");
   expect_refused("rdma://h:1?mode=eventually", "mode");
   expect_refused("rdma://h:1?dev=" + std::string(64, 'd'), "dev");

@@ -97,7 +97,10 @@ class RdmaPosting : public testing::Test {
     return rc::kRdmaBackend.post(link_.get(), &request, 1);
   }
 
-  void sleeps_on_events() { link_->e.receive_depth = 256; }
+  void sleeps_on_events() {
+    link_->e.event = true;
+    link_->e.receive_depth = 256;
+  }
   // As whoever drives the channel without being one of its sides.
   void drive() {
     EXPECT_EQ(rc::kOk, rc::kRdmaBackend.progress(link_.get(), rc::kNoSide));
