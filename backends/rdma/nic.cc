@@ -28,9 +28,10 @@ int flags_for(uint32_t rights) noexcept {
 
 Code check_rights(const RdmaLink* link, uint32_t rights) noexcept {
   if ((rights & kAllRights & ~link->e.access) == 0) return kOk;
-  return fail_plain(kUnsupported,
-                    "this end's queue pair does not let all of these rights in: see access= and path= in the "
-                    "URI, and whether the device has atomic operations");
+  return fail_plain(
+      kUnsupported,
+      "over rdma: this end's queue pair does not let all of these rights in: see access= and path= in the "
+      "URI, and whether the device has atomic operations");
 }
 
 }  // namespace

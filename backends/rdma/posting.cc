@@ -78,8 +78,8 @@ Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noe
     link->signalled = last->wr_id;
   }
   // A WRITE may otherwise be executed before a READ or atomic that was posted before it.
-  bool fetches = chain->wr[0].opcode != IBV_WR_RDMA_WRITE && chain->wr[0].opcode != IBV_WR_RDMA_WRITE_WITH_IMM;
-  if (link->fetched > link->completed && !fetches) chain->wr[0].send_flags |= IBV_SEND_FENCE;
+  bool fetches = first->opcode != IBV_WR_RDMA_WRITE && first->opcode != IBV_WR_RDMA_WRITE_WITH_IMM;
+  if (link->fetched > link->completed && !fetches) first->send_flags |= IBV_SEND_FENCE;
   ibv_send_wr* bad = nullptr;
   int error = ibv_post_send(link->e.qp, first, &bad);
   if (error != 0) {

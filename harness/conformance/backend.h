@@ -26,6 +26,7 @@ struct Backend {
   bool has_descriptor = true;             // rc_channel_fd works
   bool has_listener_descriptor = true;    // rc_listener_fd works
   bool has_operations = true;             // channels can have operations on regions
+  bool direct = false;                    // grants can be direct
   bool regions = false;                   // both contexts have regions, so that channels have operations
   uint32_t list_of = 0;                   // its URIs are lists of so many transports; `scheme` is the one taken
   uint32_t rings_per_end = 0;             // what an end of a channel takes of rc_config.rings_max

@@ -10,6 +10,7 @@ std::vector<Backend> backends() {
   Backend shm;
   shm.name = "ShmOfList";
   shm.scheme = "shm";
+  shm.direct = true;
   shm.make_uri = [] { return "shm+" + unique_tcp_uri("127.0.0.1"); };
   shm.list_of = 2;
   shm.other_process = true;

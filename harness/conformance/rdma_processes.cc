@@ -11,6 +11,7 @@ std::vector<Backend> backends() {
   Backend poll;
   poll.name = "Rdma";
   poll.scheme = "rdma";
+  poll.direct = true;
   poll.make_uri = [] { return rdma_uri(""); };
   poll.other_process = true;
   poll.lands_alone = false;  // it does, but later
@@ -36,10 +37,12 @@ std::vector<Backend> backends() {
   Backend send = poll;
   send.name = "RdmaSend";
   send.make_uri = [] { return rdma_uri("?path=send"); };
+  send.direct = false;
   send.rings_per_end = 4;
   Backend send_event = event;
   send_event.name = "RdmaSendEvent";
   send_event.make_uri = [] { return rdma_uri("?path=send&mode=event"); };
+  send_event.direct = false;
   send_event.rings_per_end = 4;
   Backend send_shallow = send_event;
   send_shallow.name = "RdmaSendShallowWithoutInline";

@@ -13,6 +13,7 @@ std::vector<Backend> backends() {
   Backend shm;
   shm.name = "Shm";
   shm.scheme = "shm";
+  shm.direct = true;
   shm.make_uri = [] { return unique_name("shm:test-"); };
   shm.other_process = true;
   shm.knows_peer = true;

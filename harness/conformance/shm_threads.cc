@@ -9,6 +9,7 @@ std::vector<Backend> backends() {
   Backend shm;
   shm.name = "Shm";
   shm.scheme = "shm";
+  shm.direct = true;
   shm.make_uri = [] { return unique_name("shm:test-"); };
   shm.knows_peer = true;
   Backend far_listens = shm;
