@@ -83,7 +83,9 @@ std::string meaning_of(const std::string& limit) {
   if (limit == kMemcpy) return "memcpy = one core copies a message into a private area as large as the ring";
   if (limit == kBareTcp) return "bare TCP = one send per message, recv in a loop, TCP_NODELAY, nothing else";
   if (limit == kBareMemory) return "bare loads and stores = the same on plain shared memory, by memcpy";
-  if (limit == kWriteBw) return "ib_write_bw = perftest's WRITEs of one message each, 128 under way, read by nobody";
+  if (limit == kWriteBw)
+    return "ib_write_bw = perftest's WRITEs of one message each, 128 under way, the same bytes, read by nobody: one "
+           "processor does it";
   return limit;
 }
 
