@@ -110,7 +110,12 @@ class MemoryPair : public Pair {
     int32_t code = rc_read(local_, 0, remote_, at, n, &request);
     return code == RC_OK ? finish(request) : code;
   }
-  uint8_t* local() { return bytes_of(local_); }
+  // Asked for byte by byte.
+  uint8_t* local() {
+    if (local_.id != asked_.id) bytes_here_ = bytes_of(local_);
+    asked_ = local_;
+    return bytes_here_;
+  }
   static uint8_t* bytes_of(rc_mr mr) { return static_cast<uint8_t*>(about(mr).address); }
   static rc_region about(rc_mr mr) {
     rc_region region = {};
@@ -125,6 +130,10 @@ class MemoryPair : public Pair {
   static constexpr uint8_t kFarByte = 0xfa;
   rc_mr local_{0};
   rc_remote remote_{0};
+
+ private:
+  rc_mr asked_{0};  // the region that bytes_here_ are of
+  uint8_t* bytes_here_ = nullptr;
 };
 
 class Operations : public MemoryPair {};
