@@ -173,12 +173,12 @@ void Run::send(End& end) {
   int32_t code = rc_send(end.channel, bytes.data(), n, end.message.has_imm ? &end.message.imm : nullptr, 0, &done);
   note(done);
   bool first = !end.sending;
-  if (!may(end, code, {RC_OK, RC_E_WOULD_BLOCK}, "rc_send")) return;
-  if (code != RC_OK && n + 16 <= capacity_ / 2 && done != 0) fail("a small message is half sent");
-  // A small one may be given up, a large one must be repeated.
+  bool goes_on = may(end, code, {RC_OK, RC_E_WOULD_BLOCK}, "rc_send");
+  if (goes_on && code != RC_OK && n + 16 <= capacity_ / 2 && done != 0) fail("a small message is half sent");
+  // A small one may be given up, a large one must be repeated. What the channel ended in may have arrived.
   end.sending = code != RC_OK && n + 16 > capacity_ / 2;
-  if (code == RC_OK) took(end, n);
-  if (first && (code == RC_OK || end.sending)) end.sent.push_back(end.message);
+  if (code == RC_OK || !goes_on) took(end, n);
+  if (first && (code == RC_OK || end.sending || !goes_on)) end.sent.push_back(end.message);
 }
 
 void Run::receive(End& end, End& peer) {
