@@ -109,6 +109,7 @@ struct Link : Agreed {
   const Backend* ops;
   const Inbox* inbox;  // the peer writes, this end reads; content is peer input
   Inbox* outbox;       // this end's image of the peer's inbox
+  uint64_t* landings;  // `requests` words: where a NIC puts what atomics give back (nic.h); null: no regions here
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
   // post is done with the bytes of a request when it returns kOk, wherever they lie: what it has not sent by then is in

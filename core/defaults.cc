@@ -40,12 +40,11 @@ Code no_keep(Link*, uint64_t, void*, uint64_t, uint32_t) noexcept { return kUnsu
 void no_region(Link*, uint64_t) noexcept {}
 Code no_operate(Link*, const NicWork&, uint64_t*, uint64_t*) noexcept { return kUnsupported; }
 bool nothing_to_do(Link*, uint64_t) noexcept { return true; }
-uint64_t nothing_landed(Link*, uint32_t) noexcept { return 0; }
 void no_halt(Link*) noexcept {}
 
 }  // namespace
 
-const NicTable kNoNic = {false, no_keep, no_region, no_region, no_operate, nothing_to_do, nothing_landed, no_halt};
+const NicTable kNoNic = {false, no_keep, no_region, no_region, no_operate, nothing_to_do, no_halt};
 
 const RawTable kNoRaw = {no_raw, no_raw_connect, no_raw_post, no_raw_poll, no_raw_forget};
 

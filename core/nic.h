@@ -36,9 +36,8 @@ struct NicTable {
   // Posts it, or its first *posted bytes; done says when what *ticket stands for is over. kWouldBlock: the queue is
   // full.
   Code (*operate)(Link*, const NicWork&, uint64_t* posted, uint64_t* ticket) noexcept;
-  // Tickets are done in order. The old word of an atomic is then what landed.
+  // Tickets are done in order. The old word of an atomic is then in its request's place of Link::landings.
   bool (*done)(Link*, uint64_t ticket) noexcept;
-  uint64_t (*landed)(Link*, uint32_t request) noexcept;
   // The channel is over: from now on no NIC touches memory on behalf of this link.
   void (*halt)(Link*) noexcept;
 };

@@ -13,6 +13,7 @@ namespace rc {
 void Ops::carve(Arena& arena, uint32_t requests_max) noexcept {
   requests_ = static_cast<Request*>(arena.carve(requests_max * sizeof(Request), alignof(Request)));
   answers_ = static_cast<Answer*>(arena.carve(requests_max * sizeof(Answer), alignof(Answer)));
+  landings_ = static_cast<uint64_t*>(arena.carve(requests_max * sizeof(uint64_t), alignof(uint64_t)));
   grants_ = static_cast<Grant*>(arena.carve(kGrantsMax * sizeof(Grant), alignof(Grant)));
   remotes_ = static_cast<Remote*>(arena.carve(kRemotesMax * sizeof(Remote), alignof(Remote)));
   free_requests_.carve(arena, requests_max);
@@ -37,6 +38,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   channel_slot_ = channel_slot;
   full_fence_ = full_fence;
   requests_count_ = link->requests;
+  link->landings = landings_;
   in_flight_ = by_nic_count_ = 0;
   last_ticket_ = 0;
   open_ = true;

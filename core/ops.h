@@ -346,6 +346,7 @@ class Ops {
   Ringer<StdAtomics> getter_bell_, putter_bell_, server_bell_;
   Request* requests_ = nullptr;
   Answer* answers_ = nullptr;
+  uint64_t* landings_ = nullptr;
   Grant* grants_ = nullptr;
   Remote* remotes_ = nullptr;
   Local local_ = {};

@@ -95,7 +95,7 @@ void Ops::land() noexcept {
     if (!nic().done(link_, r.ticket)) return;
     moving_.pop();
     bool atomic = r.by_nic && (r.frame.type == kOpSwap || r.frame.type == kOpAdd);
-    finish(r, r.result, atomic ? nic().landed(link_, r.frame.request) : r.value);
+    finish(r, r.result, atomic ? landings_[r.frame.request] : r.value);
   }
 }
 

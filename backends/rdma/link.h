@@ -77,8 +77,7 @@ struct RdmaLink : Link {
   uint64_t fetched;             // the last READ or atomic that was posted; what follows it waits for it
   Registrations registrations;  // of this end's regions
   ibv_mr* exposed[kGrantsMax];  // to the peer's NIC
-  ibv_mr* landing_mr;
-  uint64_t landing[kRequestsMax];  // old words of atomics, by request
+  ibv_mr* landing_mr;           // of Link::landings
 };
 
 class Locked {

@@ -69,9 +69,10 @@ Code rdma_reach(Link* l, uint64_t, uint64_t, uint32_t rights, uint8_t**) noexcep
   RdmaLink* link = rdma(l);
   Locked locked(link);
   if ((rights & kAtomic) == 0 || link->landing_mr != nullptr) return kOk;
-  link->landing_mr = g_verbs.reg_mr(link->e.pd, link->landing, sizeof link->landing, IBV_ACCESS_LOCAL_WRITE);
+  const size_t bytes = link->requests * sizeof *link->landings;
+  link->landing_mr = g_verbs.reg_mr(link->e.pd, link->landings, bytes, IBV_ACCESS_LOCAL_WRITE);
   if (link->landing_mr != nullptr) return kOk;
-  return registration_failed("the results of atomics", sizeof link->landing, errno);
+  return registration_failed("the results of atomics", bytes, errno);
 }
 
 void end_nic(RdmaLink* link) noexcept {
@@ -109,7 +110,7 @@ void rdma_forget(Link* l, uint64_t region) noexcept {
 }
 
 void fill_atomic(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* sge) noexcept {
-  uint64_t* landing = &link->landing[work.request];
+  uint64_t* landing = &link->landings[work.request];
   *sge = {reinterpret_cast<uintptr_t>(landing), sizeof *landing, link->landing_mr->lkey};
   bool add = work.type == kOpAdd;
   wr->opcode = add ? IBV_WR_ATOMIC_FETCH_AND_ADD : IBV_WR_ATOMIC_CMP_AND_SWP;
@@ -165,8 +166,6 @@ bool rdma_done(Link* l, uint64_t ticket) noexcept {
   return link->completed >= ticket;
 }
 
-uint64_t rdma_landed(Link* l, uint32_t request) noexcept { return rdma(l)->landing[request]; }
-
 // Also what the peer still has under way to here is refused.
 void rdma_halt(Link* l) noexcept {
   RdmaLink* link = rdma(l);
@@ -179,7 +178,7 @@ void rdma_halt(Link* l) noexcept {
 
 }  // namespace
 
-const NicTable kRdmaNic = {true, rdma_keep, rdma_let_go, rdma_forget, rdma_operate, rdma_done, rdma_landed, rdma_halt};
+const NicTable kRdmaNic = {true, rdma_keep, rdma_let_go, rdma_forget, rdma_operate, rdma_done, rdma_halt};
 
 }  // namespace rc
 #endif
