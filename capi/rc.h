@@ -720,11 +720,12 @@ int32_t rc_mesh_channel(rc_mesh mesh, uint32_t id, rc_channel* channel);
  * RC_E_IDENTITY, else as rc_connect and rc_accept, with event->member: that member cannot be connected to, told once
  * while it stays so; RC_E_DUPLICATE: two processes are event->member, told to who meets both, or, to the one that came
  * first, another process is this member and event->member has it in its place. The newest has the place; the other is
- * refused while that one is there, and comes back when it has gone. The reason says where both are, or their common
- * address. The mesh goes on after each of them. Blocks: until something happened, or the deadline; with a
- * member missing that this end connects to, 10 milliseconds longer over loop, 200 over rdma; for the look-up of a
- * missing member's name, which knows no deadline. Threads: one at a time; puts and gets on the channels, and
- * rc_channel_close, go on in others. Order: a loss comes before the return. Since: 0.2. */
+ * refused while that one is there, and comes back when it has gone. The reason says where both are (with rings below
+ * 224 bytes: which numbers they gave themselves), or their common address. The mesh goes on after each of them. Blocks:
+ * until something happened, or the deadline; with a member missing that this end connects to, 10 milliseconds longer
+ * over loop, 200 over rdma; for the look-up of a missing member's name, which knows no deadline. Threads: one at a
+ * time; puts and gets on the channels, and rc_channel_close, go on in others. Order: a loss comes before the return.
+ * Since: 0.2. */
 int32_t rc_mesh_event(rc_mesh mesh, rc_member_event* event, int64_t timeout_ns);
 
 /* Gives a descriptor that is readable when rc_mesh_event has something to do, for epoll and friends. Call rc_mesh_event

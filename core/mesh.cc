@@ -241,10 +241,10 @@ bool Mesh::tell(MemberEvent* event) noexcept {
 }
 
 // Somebody who can never become a member's channel is at its address. Told once, until something else is the matter.
+// First, because its reason is still there; what is told of two processes waits.
 Code Mesh::tell_trouble(MemberEvent* event) noexcept {
   for (uint32_t i = 0; i < list_.count; ++i) {
     Member& m = members_[i];
-    if (m.twice) return tell_twice(i, event);
     if (m.trouble_told || m.trouble == kOk) continue;
     m.trouble_told = true;
     if (event != nullptr) *event = {MemberEvent::Kind{}, i, m.trouble, m.retries, 0};
@@ -256,6 +256,9 @@ Code Mesh::tell_trouble(MemberEvent* event) noexcept {
     snprintf(why, sizeof why, "%s", reason());  // of the attempt right before
     if (m.trouble == kDuplicate) return fail(kDuplicate, "member %u: %s; and here is %s", i, why, own_.where);
     return fail(m.trouble, "member %u at %.90s: %s", i, list_.hosts[i].uri, why);
+  }
+  for (uint32_t i = 0; i < list_.count; ++i) {
+    if (members_[i].twice) return tell_twice(i, event);
   }
   return kOk;
 }

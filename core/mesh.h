@@ -107,8 +107,8 @@ class Mesh {
     char answered[kIdentityBytes] = "";  // who was there instead, if trouble is kIdentity
     // Who was the member last, and who before that: the latter comes again only if there are two of them (M8).
     Claimant last, before;
-    bool twice = false;       // it has come again, which is to be told
-    uint32_t twice_told = 0;  // the process that it was noted of
+    bool twice = false;               // it has come again, which is to be told
+    uint32_t twice_told[2] = {0, 0};  // the processes that it was noted of
   };
 
   // --- mesh.cc ---

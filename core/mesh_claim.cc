@@ -14,12 +14,16 @@ namespace {
 constexpr uint64_t kConfirmation = 0x0031'6873'656d'6372;  // "rcmesh1"
 
 // The first that goes over a channel, before anybody else has its handle. A member that does not say which process it
-// is sends the word only.
+// is sends the word only, and so does everybody if the ring is too small for more: both ends know its size.
 struct Confirmation {
   uint64_t word;
   char where[Claimant::kBytes];
 };
 static_assert(sizeof(Confirmation) == 224);
+
+size_t confirmation_bytes(const Link* link) noexcept {
+  return link->ring_bytes >= sizeof(Confirmation) ? sizeof(Confirmation) : sizeof Confirmation::word;
+}
 
 }  // namespace
 
@@ -38,11 +42,11 @@ Code Mesh::take_name() noexcept {
 Code Mesh::confirm(Channel* c, uint64_t id) noexcept {
   Confirmation ours = {kConfirmation, ""};
   memcpy(ours.where, own_.where, sizeof ours.where);
-  ConstSpan span = {&ours, sizeof ours};
+  ConstSpan span = {&ours, confirmation_bytes(c->link())};
   size_t done = 0;
   Code code = c->enter(kPutSide, id);
   if (code != kOk) return code;
-  code = c->put(&span, sizeof ours, Channel::Amount::kAll, true, kConfirmNs, &done);
+  code = c->put(&span, span.bytes, Channel::Amount::kAll, true, kConfirmNs, &done);
   c->leave(kPutSide);
   return code;
 }
@@ -52,7 +56,7 @@ Code Mesh::take_confirmation(uint32_t member, Channel* c, uint64_t id) noexcept 
   MeshIdentity who = {};
   who.read(c->link()->identity);
   Confirmation theirs = {};
-  Span span = {&theirs, who.process != 0 ? sizeof theirs : sizeof theirs.word};
+  Span span = {&theirs, who.process != 0 ? confirmation_bytes(c->link()) : sizeof theirs.word};
   size_t done = 0;
   Code code = c->enter(kGetSide, id);
   if (code != kOk) return code;
@@ -61,6 +65,7 @@ Code Mesh::take_confirmation(uint32_t member, Channel* c, uint64_t id) noexcept 
   if (code != kOk) return code;
   if (theirs.word != kConfirmation) return kCorrupt;
   theirs.where[sizeof theirs.where - 1] = '\0';
+  if (theirs.where[0] == '\0') snprintf(theirs.where, sizeof theirs.where, "process #%07x", who.process);
   // Whoever comes back where the one between has gone is alone there: nobody is told.
   claim(members_[member], who.process, theirs.where);
   return kOk;
@@ -92,10 +97,12 @@ bool Mesh::claim(Member& m, uint32_t process, const char* where) noexcept {
   return again;
 }
 
-// Each process of the two once.
+// Each process of the two once, however often they take turns.
 void Mesh::note_twice(Member& m, uint32_t process) const noexcept {
-  if (process != m.twice_told) m.twice = true;
-  m.twice_told = process;
+  if (process == m.twice_told[0] || process == m.twice_told[1]) return;
+  m.twice = true;
+  m.twice_told[1] = m.twice_told[0];
+  m.twice_told[0] = process;
 }
 
 Code Mesh::tell_twice(uint32_t id, MemberEvent* event) noexcept {

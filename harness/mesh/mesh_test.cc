@@ -49,6 +49,22 @@ TEST_P(Meshes, SelfWakesItsOtherThread) {
   getter.join();
 }
 
+// A ring may have less room than the text that says where a member is.
+TEST_P(Meshes, MembersWithSmallRingsMeet) {
+  for (uint64_t ring_bytes : {64, 128, 256}) {
+    Lists two(GetParam(), 2);
+    Place zeros = place(two, 0), ones = place(two, 1);
+    zeros.ring_bytes = ones.ring_bytes = ring_bytes;
+    zeros.partial = ones.partial = false;
+    zeros.timeout_ns = ones.timeout_ns = kPatienceNs;
+    Runner a(zeros), b(ones);
+    ASSERT_EQ(RC_OK, a.opened()) << ring_bytes << ": " << a.reason();
+    ASSERT_EQ(RC_OK, b.opened()) << ring_bytes << ": " << b.reason();
+    expect_passes(channel_of(a, 1), channel_of(b, 0), 4);
+    expect_passes(channel_of(b, 0), channel_of(a, 1), 5);
+  }
+}
+
 TEST(Mesh, BadArgumentsAreNamed) {
   Lists lists("shm", 3);
   Place p = place(lists, 3);

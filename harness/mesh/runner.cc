@@ -41,6 +41,7 @@ void Runner::run(Place place) {
   rc_channel_config channel = {};
   channel.size = sizeof channel;
   channel.wait = place.wait;
+  channel.ring_bytes = place.ring_bytes;
   channel.token = place.token.empty() ? nullptr : place.token.c_str();
   config.channel = &channel;
   int32_t code = rc_mesh_open(ctx_, &config, place.timeout_ns, &mesh_);

@@ -25,6 +25,7 @@ struct Place {
   int64_t timeout_ns = 0;  // of rc_mesh_open
   uint32_t wait = RC_WAIT_ADAPTIVE;
   uint32_t channels_max = 16;
+  uint64_t ring_bytes = 0;      // of its channels; 0: the context's
   std::function<void()> first;  // what the member's thread does before anything else
 };
 

@@ -187,6 +187,97 @@ TEST_P(Strangers, AMemberThatIsThereTwiceIsNamed) {
   expect_passes(channel_of(*zero, 1), channel_of(*one, 0), 99);
 }
 
+// Where there is no room for the text that says where they are, their numbers tell them apart.
+TEST_P(Strangers, AMemberThatIsThereTwiceIsNamedWithSmallRingsToo) {
+  Place first = place(lists, 0), both = place(lists, 1);
+  first.ring_bytes = both.ring_bytes = 64;
+  Runner zeros(first), ones(both);
+  ASSERT_TRUE(zeros.wait_for(RC_MEMBER_CONNECTED, 1));
+  ASSERT_TRUE(ones.wait_for(RC_MEMBER_ACCEPTED, 0));
+  Lists other(GetParam(), 1);
+  Place second = first;
+  second.hosts = "0 " + other.uri(0) + "\n1 " + lists.uri(1) + "\n";
+  Runner twin(second);
+  ASSERT_TRUE(twin.wait_for(RC_MEMBER_CONNECTED, 1));
+  std::string told = zeros.reason_of(RC_E_DUPLICATE, 1), seen = ones.reason_of(RC_E_DUPLICATE, 0);
+  EXPECT_TRUE(says(told, "another process is member 0: process #")) << told;
+  EXPECT_TRUE(says(seen, "member 0 is there twice: process #")) << seen;
+}
+
+// A member that says it is member 0 of three, as a process with that number, and confirms it.
+void come_as(rc_ctx ctx, const std::string& uri, const char* process, rc_channel* channel, int32_t code = RC_OK) {
+  std::string identity = std::string("mesh:mesh:0/3#") + process;
+  rc_channel_config config = {};
+  config.size = sizeof config;
+  config.identity = identity.c_str();
+  config.ring_bytes = 64;
+  EXPECT_EQ(code, rc_connect(ctx, uri.c_str(), &config, kPatienceNs, channel)) << rc_reason();
+  if (code != RC_OK) return;
+  EXPECT_EQ(RC_OK, rc_put(*channel, "rcmesh1", 8, kPatienceNs, nullptr));
+}
+
+// They take turns at the place, because the one that has it goes away each time.
+TEST(Mesh, TwoProcessesThatTakeTurnsAreToldOfOnceEach) {
+  Lists three("tcp", 3);
+  Runner runner(place(three, 1));
+  ASSERT_EQ(RC_OK, runner.opened());
+  rc_ctx ctx;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  rc_channel first, has, refused;
+  come_as(ctx, three.uri(1), "0000001", &first);
+  ASSERT_TRUE(runner.wait_for(RC_MEMBER_ACCEPTED, 0));
+  come_as(ctx, three.uri(1), "0000002", &has);
+  for (size_t turn = 0; turn < 6; ++turn) {
+    ASSERT_TRUE(runner.wait_for(RC_MEMBER_ACCEPTED, 0, turn + 2));
+    const char* other = turn % 2 == 0 ? "0000001" : "0000002";
+    come_as(ctx, three.uri(1), other, &refused, RC_E_DUPLICATE);
+    EXPECT_EQ(RC_OK, rc_channel_close(has));
+    ASSERT_TRUE(runner.wait_for(RC_MEMBER_LOST, 0, turn + 2));
+    come_as(ctx, three.uri(1), other, &has);
+  }
+  rc_close(ctx);
+  size_t told = 0;
+  for (const Runner::Event& event : runner.events()) told += event.code == RC_E_DUPLICATE ? 1 : 0;
+  EXPECT_EQ(2u, told);
+}
+
+// A member meets another one where member 2 should be, and at the same time member 0 twice.
+TEST(Mesh, OfTwoTroublesAtOnceEachHasItsOwnReason) {
+  Lists three("tcp", 3), wrong("tcp", 2);
+  Polled here(three, 1);
+  rc_ctx ctx;
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  rc_channel first, second, third;
+  std::thread coming([&] { come_as(ctx, three.uri(1), "0000001", &first); });
+  EXPECT_TRUE(here.next(RC_MEMBER_ACCEPTED, 0));
+  coming.join();
+  coming = std::thread([&] { come_as(ctx, three.uri(1), "0000002", &second); });
+  EXPECT_TRUE(here.next(RC_MEMBER_LOST, 0));
+  EXPECT_TRUE(here.next(RC_MEMBER_ACCEPTED, 0));
+  coming.join();
+  // Who listens there answers only when this thread lets it: when both have come as far as they can alone.
+  Polled stranger("0 " + three.uri(2) + "\n1 " + wrong.uri(1) + "\n", 0);
+  auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); };
+  for (int i = 0; i < 10; ++i, pause()) EXPECT_EQ(0u, here.look());
+  coming = std::thread([&] { come_as(ctx, three.uri(1), "0000001", &third, RC_E_DUPLICATE); });
+  for (int i = 0; i < 3; ++i, pause()) stranger.look();
+  std::string told[2];
+  const int64_t until_ns = rc::now_ns() + kPatienceNs;
+  while ((told[0].empty() || told[1].empty()) && rc::now_ns() < until_ns) {
+    stranger.look();
+    rc_member_event event = {};
+    event.size = sizeof event;
+    int32_t code = rc_mesh_event(here.mesh, &event, 0);
+    if (code == RC_E_DUPLICATE) told[0] = rc_reason();
+    if (code == RC_E_IDENTITY) told[1] = rc_reason();
+  }
+  coming.join();
+  rc_close(ctx);
+  EXPECT_TRUE(says(told[0], "member 0 is there twice")) << told[0];
+  EXPECT_TRUE(says(told[1], "member 2 at " + three.uri(2) + ": ")) << told[1];
+  EXPECT_TRUE(says(told[1], "here is member 0 of 2")) << told[1];
+}
+
 // Connections that do not confirm have taken the last channel: who comes waits, and nobody is told of an error.
 TEST_P(Strangers, ACrowdWaitsForAChannel) {
   Lists three(GetParam(), 3);

@@ -56,13 +56,13 @@ inline void expect_passes(rc_channel from, rc_channel to, uint32_t number) {
 
 // A member whose events this thread takes itself, when the descriptor says so.
 struct Polled {
-  Polled(const Lists& lists, uint32_t id) {
+  Polled(const Lists& lists, uint32_t id) : Polled(lists.text(), id) {}
+  Polled(const std::string& hosts, uint32_t id) {
     rc_config config = {};
     config.size = sizeof config;
     config.rings_max = 32;
     config.ring_bytes = 65536;
     EXPECT_EQ(RC_OK, rc_open(&config, &ctx));
-    std::string hosts = lists.text();
     rc_mesh_config wanted = {};
     wanted.size = sizeof wanted;
     wanted.flags = RC_MESH_PARTIAL | RC_MESH_ID;
