@@ -74,6 +74,7 @@ bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
     for (int i = 0; i < n; ++i) {
       if (wc[i].status != IBV_WC_SUCCESS) {
         note_failure(link, wc[i]);
+        if (wc[i].wr_id > link->failed) link->failed = wc[i].wr_id;
       } else if (wc[i].wr_id > link->completed) {
         link->completed = wc[i].wr_id;
       }
@@ -339,6 +340,11 @@ void ask_for_completions(RdmaLink* link) noexcept {
   ibv_req_notify_cq(link->e.send_cq, 0);
   link->sends_armed = true;
   look(link, kNoSide);  // what came before that makes none
+}
+
+bool fetches_are_back(RdmaLink* link) noexcept {
+  reap_sends(link, link->e.send_depth);
+  return link->completed >= link->fetched || link->failed >= link->fetched;
 }
 
 void break_link(RdmaLink* link, Code code, const char* why) noexcept {

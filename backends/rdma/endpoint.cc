@@ -126,6 +126,12 @@ Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
     return fail(kSize, "a ring of %llu bytes is wanted, over this RDMA device it may have %llu",
                 static_cast<unsigned long long>(largest), static_cast<unsigned long long>(most));
   }
+  uint32_t message = cells_of(agreed.ring_bytes, agreed.both_rings()).slot_bytes;
+  if (e->two_sided && message > e->message_most) {
+    return fail(kSize,
+                "path=send: rings of %zu and %u bytes make messages of %u, over this RDMA device they may have %u",
+                agreed.ring_bytes, agreed.op_ring_bytes, message, e->message_most);
+  }
   e->inbox = context.take_ring();
   e->outbox = e->inbox != nullptr ? context.take_ring() : nullptr;
   if (e->outbox == nullptr) return kPool;

@@ -46,6 +46,7 @@ Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) no
   blob->mtu = e.mtu;
   blob->lid = place.lid;
   memcpy(blob->gid, place.gid.raw, sizeof blob->gid);
+  blob->dest_rd_atomic = e.dest_rd_atomic;
   blob->seal = seal_over(*blob);
   return kOk;
 }
@@ -69,7 +70,8 @@ Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, Endpoint
   if (code != kOk) return code;
   bool number = blob->qp_num != 0 && blob->qp_num <= kNumberMost && blob->psn <= kNumberMost;
   bool way = blob->lid <= UINT16_MAX && is_mtu(blob->mtu);
-  if (!number || !way) return fail_plain(kNotRingchan, "the peer's endpoint names a queue pair that cannot be");
+  if (!number || !way || blob->dest_rd_atomic > UINT8_MAX)
+    return fail_plain(kNotRingchan, "the peer's endpoint names a queue pair that cannot be");
   if (blob->qp_num == point->e.qp->qp_num && blob->psn == point->psn && blob->hello.rkey == point->e.inbox_mr->rkey &&
       blob->hello.inbox == reinterpret_cast<uintptr_t>(point->e.inbox)) {
     return fail_plain(kInvalid, "this is the endpoint's own blob; the peer's is wanted");
@@ -220,7 +222,7 @@ Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcep
                               e);
   attr = {};
   attr.sq_psn = point->psn;
-  attr.max_rd_atomic = static_cast<uint8_t>(e->rd_atomic);
+  attr.max_rd_atomic = static_cast<uint8_t>(e->rd_atomic < peer.dest_rd_atomic ? e->rd_atomic : peer.dest_rd_atomic);
   if (code != kOk) return code;
   return enter_sending(
       knobs, attr,

@@ -75,6 +75,8 @@ struct RdmaLink : Link {
   Sealed staging[kStagingSlots];
   // Direct grants (nic.cc).
   uint64_t fetched;             // the last READ or atomic that was posted; what follows it waits for it
+  uint64_t read;                // the last READ
+  uint64_t failed;              // the last request that has come back with an error
   Registrations registrations;  // of this end's regions
   ibv_mr* exposed[kGrantsMax];  // to the peer's NIC
   ibv_mr* landing_mr;           // of Link::landings
@@ -141,7 +143,7 @@ struct Place;
 Code find_own_place(RdmaPoint* point, Place* place) noexcept;
 // A queue pair there, in its first state. The place's device is the endpoint's from now on, also if this fails.
 Code make_at_place(Context& context, RdmaPoint* point, const Place& place) noexcept;
-// Ready to receive and to send. Of the blob only the number, the packet number, LID and GID.
+// Ready to receive and to send. Of the blob only the number, the packet number, LID, GID and dest_rd_atomic.
 Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept;
 
 // Numeric or by name; passive: for listening.

@@ -9,9 +9,12 @@
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
 #include "core/op_wire.h"
+#include "core/wait.h"
 
 namespace rc {
 namespace {
+
+constexpr int64_t kHaltNs = int64_t{500} * 1000 * 1000;
 
 RdmaLink* rdma(Link* link) noexcept { return static_cast<RdmaLink*>(link); }
 
@@ -156,7 +159,8 @@ Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* tick
   Code code = ring_doorbell(link, &chain, true);
   *ticket = link->posted;
   if (atomic || work.type == kOpRead) link->fetched = link->posted;
-  link->wants_completions = true;
+  if (work.type == kOpRead) link->read = link->posted;
+  if (code == kOk) ask_for_completions(link);  // who sleeps already was armed before there was something to wait for
   return code;
 }
 
@@ -166,7 +170,8 @@ bool rdma_done(Link* l, uint64_t ticket) noexcept {
   return link->completed >= ticket;
 }
 
-// Also what the peer still has under way to here is refused.
+// Also what the peer still has under way to here is refused. A READ lands until it has come back, which a NIC that
+// fails may never let it do.
 void rdma_halt(Link* l) noexcept {
   RdmaLink* link = rdma(l);
   Locked locked(link);
@@ -174,6 +179,8 @@ void rdma_halt(Link* l) noexcept {
   ibv_qp_attr attr = {};
   attr.qp_state = IBV_QPS_ERR;
   g_verbs.modify_qp(link->e.qp, &attr, IBV_QP_STATE);
+  Deadline deadline = Deadline::after(kHaltNs);
+  while (!fetches_are_back(link) && deadline.left(now_ns()) != 0) nap(-1, -1, kNapMinNs);
 }
 
 }  // namespace

@@ -52,9 +52,10 @@ struct EndpointBlob {
   uint32_t mtu;
   uint32_t lid;
   uint8_t gid[16];
-  uint64_t seal;  // of all before it
+  uint64_t dest_rd_atomic;  // READs and atomics of the peer's that it answers at a time
+  uint64_t seal;            // of all before it
 };
-static_assert(sizeof(EndpointBlob) == 400);
+static_assert(sizeof(EndpointBlob) == 408);
 
 Code check_rdma_hello(const RdmaHello& hello, size_t bytes, Hello::Kind kind) noexcept;
 // Of a kOffer or kAccept that passed check_rdma_hello: whether rings of so many bytes can lie there.

@@ -77,9 +77,11 @@ Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noe
     link->unsignalled_posts = 0;
     link->signalled = last->wr_id;
   }
-  // A WRITE may otherwise be executed before a READ or atomic that was posted before it.
-  bool fetches = first->opcode != IBV_WR_RDMA_WRITE && first->opcode != IBV_WR_RDMA_WRITE_WITH_IMM;
-  if (link->fetched > link->completed && !fetches) first->send_flags |= IBV_SEND_FENCE;
+  // A WRITE or SEND may otherwise be executed before a READ or atomic that was posted before it, and an atomic before a
+  // READ. READs come after both.
+  bool atomic = first->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD || first->opcode == IBV_WR_ATOMIC_CMP_AND_SWP;
+  bool waits = first->opcode != IBV_WR_RDMA_READ && (atomic ? link->read : link->fetched) > link->completed;
+  if (waits) first->send_flags |= IBV_SEND_FENCE;
   ibv_send_wr* bad = nullptr;
   int error = ibv_post_send(link->e.qp, first, &bad);
   if (error != 0) {

@@ -35,6 +35,8 @@ void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept;
 void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept;
 // The queue was full. Whoever asked may sleep next, without another look: then the next completion must make an event.
 void ask_for_completions(RdmaLink* link) noexcept;
+// Whether no READ or atomic is under way any more, well done or failed.
+bool fetches_are_back(RdmaLink* link) noexcept;
 // One doorbell for n requests that hang together.
 Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noexcept;
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept;

@@ -125,6 +125,7 @@ Code rdma_connect_raw(ListenPoint* p, const RawAddress& peer) noexcept {
   blob.psn = peer.psn;
   blob.lid = peer.lid;
   memcpy(blob.gid, peer.gid, sizeof blob.gid);
+  blob.dest_rd_atomic = point->e.rd_atomic;  // it only sends
   code = join(point, blob, &point->e);
   point->raw.connected = code == kOk;
   return code;

@@ -8,7 +8,10 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include "backends/rdma/link.h"
+#include "backends/rdma/nic.h"
+#include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
+#include "core/op_wire.h"
 
 namespace {
 
@@ -16,6 +19,8 @@ struct Write {
   uint64_t offset;
   const rc::Sealed* word;  // where the NIC would read it; null: ring bytes
   uint64_t value;          // what was there when it was posted
+  ibv_wr_opcode opcode;
+  bool fenced;
 };
 std::vector<Write> g_writes;
 
@@ -23,7 +28,8 @@ int take_note(ibv_qp*, ibv_send_wr* wr, ibv_send_wr**) {
   for (; wr != nullptr; wr = wr->next) {
     bool word = wr->sg_list->length == sizeof(rc::Sealed);
     auto* at = reinterpret_cast<const rc::Sealed*>(wr->sg_list->addr);
-    g_writes.push_back({wr->wr.rdma.remote_addr, word ? at : nullptr, word ? at->value : 0});
+    g_writes.push_back({wr->wr.rdma.remote_addr, word ? at : nullptr, word ? at->value : 0, wr->opcode,
+                        (wr->send_flags & IBV_SEND_FENCE) != 0});
   }
   return 0;
 }
@@ -113,6 +119,26 @@ class RdmaPosting : public testing::Test {
     return word;
   }
 
+  // An operation on memory of the peer's; its number.
+  uint64_t operate(uint32_t type) {
+    link_->landings = landings_;
+    link_->landing_mr = &mr_;
+    link_->registrations.of[0] = {1, 0, 0, &mr_};
+    rc::NicWork work = {};
+    work.type = type;
+    work.region = 1;
+    work.at = reinterpret_cast<const uint8_t*>(landings_);
+    work.bytes = sizeof landings_;
+    uint64_t posted, number = 0;
+    EXPECT_EQ(rc::kOk, rc::kRdmaNic.operate(link_.get(), work, &posted, &number));
+    return number;
+  }
+  bool last_was_fenced(ibv_wr_opcode opcode) {
+    EXPECT_EQ(opcode, g_writes.back().opcode);
+    return g_writes.back().fenced;
+  }
+
+  uint64_t landings_[2] = {};
   std::unique_ptr<rc::RdmaLink> link_;
   std::unique_ptr<rc::Inbox[]> inbox_, outbox_;
   ibv_context verbs_ = {};
@@ -186,6 +212,92 @@ TEST_F(RdmaPosting, ReceivesThatCannotBeToldYetWakeTheDriverAgain) {
   drive();
   EXPECT_NE(0u, link_->owed & rc::kOwesReceives);
   EXPECT_TRUE(sends_.armed);
+}
+
+// Another thread may sleep on the channel, armed when there was nothing to complete.
+TEST_F(RdmaPosting, AnOperationWakesTheDriverWhenItCompletes) {
+  sleeps_on_events();
+  drive();
+  EXPECT_FALSE(sends_.armed);
+  operate(rc::kOpAdd);
+  EXPECT_TRUE(sends_.armed);
+}
+
+TEST_F(RdmaPosting, WhatAReadOrAnAtomicMayBeOvertakenByIsFenced) {
+  uint64_t word = 0;
+  EXPECT_EQ(rc::kOk, put(1, ++word));
+  EXPECT_FALSE(last_was_fenced(IBV_WR_RDMA_WRITE));
+  operate(rc::kOpAdd);
+  EXPECT_FALSE(last_was_fenced(IBV_WR_ATOMIC_FETCH_AND_ADD));
+  operate(rc::kOpSwap);
+  EXPECT_FALSE(last_was_fenced(IBV_WR_ATOMIC_CMP_AND_SWP));
+  operate(rc::kOpWrite);
+  EXPECT_TRUE(last_was_fenced(IBV_WR_RDMA_WRITE));
+  operate(rc::kOpRead);
+  EXPECT_FALSE(last_was_fenced(IBV_WR_RDMA_READ));
+  operate(rc::kOpAdd);
+  EXPECT_TRUE(last_was_fenced(IBV_WR_ATOMIC_FETCH_AND_ADD));
+  operate(rc::kOpSwap);
+  EXPECT_TRUE(last_was_fenced(IBV_WR_ATOMIC_CMP_AND_SWP));
+  uint64_t last = operate(rc::kOpRead);
+  EXPECT_FALSE(last_was_fenced(IBV_WR_RDMA_READ));
+  sends_.due = {last};
+  drive();
+  operate(rc::kOpAdd);
+  EXPECT_FALSE(last_was_fenced(IBV_WR_ATOMIC_FETCH_AND_ADD));
+}
+
+int g_polls;
+uint64_t g_flushed;
+int take_no_state(ibv_qp*, ibv_qp_attr*, int) { return 0; }
+
+// The NIC takes its time to give a READ back, which lands until then.
+TEST_F(RdmaPosting, HaltWaitsForTheReadsUnderWay) {
+  rc::g_verbs.modify_qp = take_no_state;
+  g_flushed = operate(rc::kOpRead);
+  g_polls = 0;
+  verbs_.ops.poll_cq = [](ibv_cq*, int, ibv_wc* wc) {
+    if (++g_polls != 4) return 0;
+    wc[0] = {};
+    wc[0].wr_id = g_flushed;
+    wc[0].status = IBV_WC_WR_FLUSH_ERR;
+    return 1;
+  };
+  rc::kRdmaNic.halt(link_.get());
+  EXPECT_EQ(4, g_polls);
+  EXPECT_FALSE(rc::kRdmaNic.done(link_.get(), g_flushed));  // it has failed
+  rc::kRdmaNic.halt(link_.get());
+  EXPECT_GE(5, g_polls);
+}
+
+TEST_F(RdmaPosting, HaltDoesNotWaitForEver) {
+  rc::g_verbs.modify_qp = take_no_state;
+  operate(rc::kOpRead);
+  verbs_.ops.poll_cq = [](ibv_cq*, int, ibv_wc*) { return 0; };
+  rc::kRdmaNic.halt(link_.get());
+  EXPECT_FALSE(rc::fetches_are_back(link_.get()));
+}
+
+uint8_t g_reads_under_way;
+
+// Each end has no more READs under way than the other one answers.
+TEST(RdmaJoin, ReadsUnderWayAreWhatThePeerAnswers) {
+  rc::g_verbs.modify_qp = [](ibv_qp*, ibv_qp_attr* attr, int mask) {
+    if ((mask & IBV_QP_MAX_QP_RD_ATOMIC) != 0) g_reads_under_way = attr->max_rd_atomic;
+    return 0;
+  };
+  auto point = std::make_unique<rc::RdmaPoint>();
+  rc::Endpoint& e = point->e;
+  e.mtu = 1024;
+  e.dest_rd_atomic = 16;
+  rc::EndpointBlob peer = {};
+  for (uint32_t answers : {4, 16, 255}) {
+    e.rd_atomic = 8;
+    peer.dest_rd_atomic = answers;
+    ASSERT_EQ(rc::kOk, rc::join(point.get(), peer, &e));
+    EXPECT_EQ(answers < 8 ? answers : 8, g_reads_under_way);
+    EXPECT_EQ(g_reads_under_way, e.rd_atomic);
+  }
 }
 
 // What is in the queues when they are armed makes no event.

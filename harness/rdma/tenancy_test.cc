@@ -76,6 +76,17 @@ TEST_F(RdmaTenancy, ConnectionsOfADeviceShareIt) {
   rc::leave_tenancy(*context_, first);
 }
 
+TEST_F(RdmaTenancy, MessagesThatTheDeviceCannotSendAreRefused) {
+  rc::Endpoint e = {};
+  e.two_sided = true;
+  e.message_most = 256;
+  rc::Agreed agreed = {};
+  agreed.ring_bytes = 1 << 20;
+  EXPECT_EQ(rc::kSize, rc::make_rings(*context_, agreed, &e));
+  EXPECT_NE(nullptr, strstr(rc::reason(), "over this RDMA device they may have 256")) << rc::reason();
+  EXPECT_EQ(nullptr, e.inbox);
+}
+
 TEST_F(RdmaTenancy, OneThatHasFailedServesNobodyMore) {
   rc::Tenancy* failed = join();
   failed->failed = true;
