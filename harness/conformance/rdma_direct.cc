@@ -386,12 +386,17 @@ TEST_F(RdmaDirect, WhatFollowsAReadOrAnAtomicWaitsForIt) {
   fenced_after(IBV_WR_RDMA_READ, request);
   ASSERT_RC(RC_OK, rc_fetch_add(remote, 0, 1, &request));
   fenced_after(IBV_WR_ATOMIC_FETCH_AND_ADD, request);
-  // A put, too; and nothing does once they are done.
+  // An atomic behind a READ and a put, too; and nothing does once they are done.
+  rc_request add{0};
   ASSERT_RC(RC_OK, rc_read(peer_.mr, 0, remote, 0, kBytes, &request));
+  ASSERT_RC(RC_OK, rc_fetch_add(remote, 0, 1, &add));
+  ASSERT_EQ(IBV_WR_ATOMIC_FETCH_AND_ADD, g_posted.back().opcode);
+  EXPECT_NE(0u, g_posted.back().send_flags & IBV_SEND_FENCE);
   ASSERT_RC(RC_OK, rc_put(peer_.channel, "x", 1, kPatience, nullptr));
   EXPECT_NE(0u, g_posted.back().send_flags & IBV_SEND_FENCE);
   g_blind = false;
   ASSERT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+  ASSERT_RC(RC_OK, rc_request_wait(add, kPatience, nullptr));
   ASSERT_RC(RC_OK, rc_write(peer_.mr, 0, remote, 0, 8, &request));
   EXPECT_EQ(0u, g_posted.back().send_flags & IBV_SEND_FENCE);
   ASSERT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
