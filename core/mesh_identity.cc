@@ -9,10 +9,10 @@ namespace {
 
 constexpr char kPrefix[] = "mesh:";
 
-// A number of at most four digits (a mesh has at most 4,096 members) that ends with one of `ends`; moves to that.
-bool read_number(const char** at, const char* ends, uint32_t* value) noexcept {
+// A number of at most four digits (a mesh has at most 4,096 members); moves behind it.
+bool read_number(const char** at, uint32_t* value) noexcept {
   size_t digits = strspn(*at, "0123456789");
-  if (digits == 0 || digits > 4 || strchr(ends, (*at)[digits]) == nullptr) return false;
+  if (digits == 0 || digits > 4) return false;
   *value = static_cast<uint32_t>(strtoul(*at, nullptr, 10));
   *at += digits;
   return true;
@@ -42,8 +42,8 @@ bool MeshIdentity::read(const char* text) noexcept {
   memcpy(name, text, static_cast<size_t>(colon - text));
   const char* at = colon + 1;
   process = 0;
-  if (!read_number(&at, "/", &id) || !read_number(&++at, "#", &members)) return false;
-  return *at == '\0' || read_process(at + 1, &process);
+  if (!read_number(&at, &id) || *at++ != '/' || !read_number(&at, &members)) return false;
+  return *at == '\0' || (*at == '#' && read_process(at + 1, &process));
 }
 
 bool MeshIdentity::same_mesh(const MeshIdentity& other) const noexcept {

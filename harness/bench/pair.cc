@@ -182,8 +182,10 @@ std::string how_it_ended(int status) {
 
 Sample to_sample(const ControlPage& page, const Child (&children)[2], bool in_time, int deadline_s) {
   for (const ControlPage::Report& report : page.report) {
-    if (report.why[0] == '\0') continue;
-    return report.skipped ? Sample::skip(report.why) : Sample::failure(report.why);
+    if (report.skipped) return Sample::skip(report.why);  // the other side may have failed for that
+  }
+  for (const ControlPage::Report& report : page.report) {
+    if (report.why[0] != '\0') return Sample::failure(report.why);
   }
   if (!in_time) return Sample::failure(fmt::format("not done after {} s", deadline_s));
   for (const Child& child : children) {
