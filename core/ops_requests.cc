@@ -397,7 +397,8 @@ void Ops::forget_key(uint64_t key_id) noexcept {
 
 bool Ops::take_revoke(const OpFrame& f) noexcept {
   bool answer = f.word != 0;
-  if (f.bytes != 0 || (answer && f.key.slot() >= kGrantsMax)) return false;
+  // Key 0 is no grant's: where answers are owed it says that none is.
+  if (f.bytes != 0 || (answer && (f.key.slot() >= kGrantsMax || f.key.id == 0))) return false;
   forget_key(f.key.id);
   stop_using(f.key, answer);
   return true;
