@@ -85,7 +85,7 @@ Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   r.listed = false;
   r.frame = frame;
   r.frame.request = slot;
-  r.done = r.remote = r.ticket = 0;
+  r.done = r.remote = r.ticket = r.value = 0;
   r.result = kOk;
   r.by_nic = r.kept = false;
   return r;
@@ -145,7 +145,8 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   }
   if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
   if (goes_direct(*remote)) return post_direct(op, *remote, detached, request);
-  bool by_nic = remote->by_nic && in_flight_ == by_nic_count_;
+  bool knows = atomic || kept != nullptr;  // it has come within reach since is_by_nic looked
+  bool by_nic = reaches(*remote) && knows && in_flight_ == by_nic_count_;
   if (by_nic && atomic && (remote->address + op.remote_offset) % sizeof(uint64_t) != 0) {
     done_already(kAlignment, detached, request);
     return kOk;
