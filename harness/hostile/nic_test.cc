@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <string.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -27,6 +28,7 @@ struct SoftNic {
   std::condition_variable changed;
   uint64_t room = kAnyRoom;  // so many operations find a place in the queue
   bool completes = true;
+  std::atomic<rc::Code> broken{rc::kOk};  // how the link has ended, without a word of the peer's
   bool registers = true;         // for reach
   bool waits_for_close = false;  // deregistering does, for a while
   bool deregistering = false, closed = false, closed_meanwhile = false;
@@ -72,6 +74,12 @@ rc::Code operate(rc::Link* link, const rc::NicWork& work, uint64_t* posted, uint
 }
 bool done(rc::Link*, uint64_t ticket) noexcept { return g_nic->completed >= ticket; }
 void halt(rc::Link*) noexcept { ++g_nic->halts; }
+rc::Code alive(rc::Link* link, rc::Side side) noexcept {
+  rc::Code code = g_nic->broken;
+  if (code == rc::kOk) return g_real->alive(link, side);
+  link->why.set("the device is gone");
+  return code;
+}
 void close_link(rc::Context& context, rc::Link* link) noexcept {
   {
     std::lock_guard<std::mutex> lock(g_nic->mutex);
@@ -113,7 +121,7 @@ class Nic : public testing::Test {
     with_nic_ = std::make_unique<rc::Backend>(rc::Backend{
         g_real->scheme,    g_real->link_bytes, g_real->listen_bytes, g_real->listen,   g_real->interrupt_accept,
         g_real->unlisten,  g_real->accept,     g_real->connect,      close_link,       g_real->post,
-        g_real->progress,  g_real->delivered,  g_real->alive,        g_real->ring,     g_real->interrupt,
+        g_real->progress,  g_real->delivered,  alive,        g_real->ring,     g_real->interrupt,
         g_real->reach,     &kExtras});
     link(owner_)->ops = link(asker_)->ops = with_nic_.get();
   }
@@ -217,6 +225,50 @@ TEST_F(Nic, AChannelsCloseWaitsForAFreeBesideIt) {
   rc_region region = {};
   region.size = sizeof region;
   EXPECT_EQ(RC_E_HANDLE, rc_mr_info(granted_, &region));
+}
+
+// RC_E_NO_DEVICE and RC_E_SYSTEM end what is under way as the peer's death does.
+TEST_F(Nic, AnEndThatThePeerHasNoPartInIsTold) {
+  for (rc::Code why : {rc::kNoDevice, rc::kSystem}) {
+    ASSERT_EQ(RC_OK, grant()) << rc_reason();
+    rc_request waited{0}, queued{0};
+    ASSERT_EQ(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 1, &waited)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 2, &queued)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_request_queue(queued, 5)) << rc_reason();
+    g_nic->broken = why;
+    rc_completion told = {};
+    uint32_t count = 0;
+    ASSERT_EQ(RC_OK, rc_completions_get(asker_, &told, 1, kPatience, &count)) << rc_reason();
+    ASSERT_EQ(1u, count);
+    EXPECT_EQ(5u, told.tag);
+    EXPECT_EQ(why, told.code);
+    EXPECT_EQ(why, rc_completions_get(asker_, &told, 1, kPatience, &count));
+    EXPECT_STREQ("the device is gone", rc_reason());
+    EXPECT_EQ(why, rc_request_wait(waited, 0, nullptr));
+    rc_region region = {};
+    region.size = sizeof region;
+    ASSERT_EQ(RC_OK, rc_mr_info(local_, &region));
+    EXPECT_EQ(0u, region.requests);
+    TearDown();
+    SetUp();
+  }
+}
+
+// Also if it is a call that begins something that finds it.
+TEST_F(Nic, AnEndThatThePeerHasNoPartInIsToldByTheNextCall) {
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  rc_request request{0}, another{0};
+  ASSERT_EQ(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 1, &request)) << rc_reason();
+  g_nic->broken = rc::kNoDevice;
+  char byte;
+  ASSERT_EQ(RC_E_NO_DEVICE, rc_get(asker_, &byte, 1, kPatience, nullptr));
+  EXPECT_EQ(RC_E_NO_DEVICE, rc_write(local_, 0, remote_, 0, 8, &another));
+  EXPECT_STREQ("the device is gone", rc_reason());
+  rc_region region = {};
+  region.size = sizeof region;
+  ASSERT_EQ(RC_OK, rc_mr_info(local_, &region));
+  EXPECT_EQ(0u, region.requests);
+  EXPECT_EQ(RC_E_NO_DEVICE, rc_request_wait(request, 0, nullptr));
 }
 
 // What could not be taken, because the NIC could not be told of this end's part, is carried.
