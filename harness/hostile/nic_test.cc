@@ -29,8 +29,8 @@ struct SoftNic {
   uint64_t room = kAnyRoom;  // so many operations find a place in the queue
   bool completes = true;
   std::atomic<rc::Code> broken{rc::kOk};  // how the link has ended, without a word of the peer's
-  bool registers = true;         // for reach
-  bool waits_for_close = false;  // deregistering does, for a while
+  bool registers = true;                  // for reach
+  bool waits_for_close = false;           // deregistering does, for a while
   bool deregistering = false, closed = false, closed_meanwhile = false;
   uint64_t posted = 0, completed = 0, atomics = 0, deregistered = 0, halts = 0;
 };
@@ -91,8 +91,8 @@ void close_link(rc::Context& context, rc::Link* link) noexcept {
 }
 
 const rc::NicTable kNic = {true, keep, let_go, let_go, operate, done, halt};
-const rc::Extras kExtras = {rc::no_figures,    rc::no_device, rc::no_endpoint, rc::no_connection, share, unshare, reach,
-                            rc::no_unreach, &rc::kNoRaw,   &kNic};
+const rc::Extras kExtras = {rc::no_figures, rc::no_device, rc::no_endpoint, rc::no_connection, share,
+                            unshare,        reach,         rc::no_unreach,  &rc::kNoRaw,       &kNic};
 
 rc::Code share(rc::Link*, uint64_t, uint32_t, rc::Share* s) noexcept {
   s->address = reinterpret_cast<uintptr_t>(s->at);
@@ -118,11 +118,10 @@ class Nic : public testing::Test {
     ASSERT_EQ(RC_OK, rc_mr_alloc(ctx_, kBytes, 0, &granted_));
     ASSERT_EQ(RC_OK, rc_mr_alloc(ctx_, kBytes, 0, &local_));
     g_real = link(owner_)->ops;
-    with_nic_ = std::make_unique<rc::Backend>(rc::Backend{
-        g_real->scheme,    g_real->link_bytes, g_real->listen_bytes, g_real->listen,   g_real->interrupt_accept,
-        g_real->unlisten,  g_real->accept,     g_real->connect,      close_link,       g_real->post,
-        g_real->progress,  g_real->delivered,  alive,        g_real->ring,     g_real->interrupt,
-        g_real->reach,     &kExtras});
+    with_nic_ = std::make_unique<rc::Backend>(
+        rc::Backend{g_real->scheme, g_real->link_bytes, g_real->listen_bytes, g_real->listen, g_real->interrupt_accept,
+                    g_real->unlisten, g_real->accept, g_real->connect, close_link, g_real->post, g_real->progress,
+                    g_real->delivered, alive, g_real->ring, g_real->interrupt, g_real->reach, &kExtras});
     link(owner_)->ops = link(asker_)->ops = with_nic_.get();
   }
   void TearDown() override { EXPECT_EQ(RC_OK, rc_close(ctx_)) << rc_reason(); }
@@ -215,7 +214,8 @@ TEST_F(Nic, AChannelsCloseWaitsForAFreeBesideIt) {
   std::thread freeing([&] { freed = rc_mr_free(granted_); });
   {
     std::unique_lock<std::mutex> lock(g_nic->mutex);
-    EXPECT_TRUE(g_nic->changed.wait_for(lock, std::chrono::nanoseconds(kPatience), [] { return g_nic->deregistering; }));
+    EXPECT_TRUE(
+        g_nic->changed.wait_for(lock, std::chrono::nanoseconds(kPatience), [] { return g_nic->deregistering; }));
   }
   EXPECT_EQ(RC_OK, rc_channel_close(owner_)) << rc_reason();
   freeing.join();

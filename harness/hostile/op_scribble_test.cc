@@ -57,7 +57,7 @@ class Scribbler {
     rc::OpFrame f = {};
     // Most make sense, so that the channel lives for a while.
     constexpr uint32_t kOften[] = {rc::kOpWrite, rc::kOpRead, rc::kOpSwap, rc::kOpAdd},
-                       kSeldom[] = {rc::kOpWriteImm, rc::kOpAlloc,  rc::kOpReturn, rc::kOpRelease, rc::kOpImm,
+                       kSeldom[] = {rc::kOpWriteImm, rc::kOpAlloc,  rc::kOpReturn,  rc::kOpRelease, rc::kOpImm,
                                     rc::kOpGrant,    rc::kOpRevoke, rc::kOpRevoked, rc::kOpData,    rc::kOpDone};
     f.type = random_() % 50 == 0 ? kSeldom[random_() % std::size(kSeldom)] : kOften[random_() % std::size(kOften)];
     f.request = next_request_++ % 64;
