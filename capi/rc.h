@@ -944,11 +944,12 @@ int32_t rc_message_release(rc_channel channel);
  * go carried, in order, behind carried ones in flight. Any slice of any region will do, with any rights and beside
  * other grants; no page moves, and no store of the owner's is lost. It has no lease either, and ends the same way, or
  * with the channel. rc_grant_revoke tells the peer first and waits until it answers that nothing of its is under way,
- * at most half a second, which is how long it takes if the peer is in no call meanwhile. After that the NIC refuses the
- * key, and a refused operation ends the channel. Atomics are so among operations that come through that NIC, not with
- * those of a processor, as carried ones are. The asker's regions are registered as a whole at their first use with a
- * channel, not per call, 64 of them at once for each channel; one that is itself granted directly over shm is
- * RC_E_IN_USE. They and the grants count towards the memory that the process may lock (ulimit -l). */
+ * at most half a second, which is how long it takes if the peer is in no call meanwhile, or has more than that posted
+ * to its NIC; rc_stop ends the wait at once. After that the NIC refuses the key, and a refused operation ends the
+ * channel. Atomics are so among operations that come through that NIC, not with those of a processor, as carried ones
+ * are. The asker's regions are registered as a whole at their first use with a channel, not per call, 64 of them at
+ * once for each channel; one that is itself granted directly over shm is RC_E_IN_USE. They and the grants count towards
+ * the memory that the process may lock (ulimit -l). */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
  * Parameters: ctx; bytes - 1..mr_bytes, rounded up to whole pages of 4,096 inside; flags - 0 or RC_MR_UNINITIALISED; mr
@@ -968,8 +969,8 @@ int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc
 
 /* Frees a region, or ends a registration.
  * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
- * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY (a direct grant of a channel that is over, as rc_grant_revoke).
- * Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
+ * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_SYSTEM (a direct grant of a channel that is over, as
+ * rc_grant_revoke). Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
  * Blocks: no; while a slice is copied if such a grant is to be taken back. Threads: any. Order: after its last use.
  * Since: 0.2. */
 int32_t rc_mr_free(rc_mr mr);
@@ -1016,9 +1017,10 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
 /* Ends a grant: when it returns, the peer cannot touch the memory any more.
  * Parameters: grant - the handle is an error from now on. Returns: RC_OK (also if the lease is over or the channel has
  * ended); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_STATE (the peer has given it back: rc_mr_take_back);
- * RC_E_NO_SPACE, RC_E_NO_MEMORY (direct: there is no memory to move to, the grant stays). Blocks: no; direct: while the
- * slice is copied, over rdma until the peer has answered, at most half a second. Threads: put side. Order: operations
- * of the peer that have not been done yet fail with RC_E_REVOKED. Since: 0.2. */
+ * RC_E_NO_SPACE, RC_E_NO_MEMORY (direct: there is no memory to move to, the grant stays); RC_E_SYSTEM (direct: a call
+ * of the system failed, the grant stays). Blocks: no; direct: while the slice is copied, over rdma until the peer has
+ * answered, at most half a second, and rc_stop ends that at once. Threads: put side. Order: operations of the peer that
+ * have not been done yet fail with RC_E_REVOKED; those that its NIC has still under way end the channel. Since: 0.2. */
 int32_t rc_grant_revoke(rc_grant grant);
 
 /* Tells what a grant is worth still.
@@ -1095,8 +1097,10 @@ int32_t rc_remote_release(rc_remote remote);
 /* Writes bytes of a region into the peer's memory.
  * Parameters: mr, offset, bytes - the local slice, access RC_MR_READ; remote, remote_offset - where to; request - out
  * or NULL. Returns: RC_OK: it is posted; RC_E_RANGE; RC_E_RIGHTS (of the region, or of the grant); RC_E_REVOKED;
- * RC_E_POOL (requests_max are in flight); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_CLOSED; RC_E_PEER_DEAD;
- * RC_E_CORRUPT; RC_E_CLOSING. Blocks: no. Threads: put side. Order: as posted. Since: 0.2. */
+ * RC_E_POOL (requests_max are in flight; direct over rdma: in 64 regions); direct over rdma, where the region cannot be
+ * registered: RC_E_NO_MEMORY (ulimit -l), RC_E_IN_USE (it is granted directly over shm), RC_E_SYSTEM; RC_E_HANDLE;
+ * RC_E_FORKED; RC_E_BUSY; RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_NO_DEVICE, RC_E_SYSTEM (this end's device or
+ * system ended the channel); RC_E_CLOSING. Blocks: no. Threads: put side. Order: as posted. Since: 0.2. */
 int32_t rc_write(rc_mr mr, uint64_t offset, rc_remote remote, uint64_t remote_offset, uint64_t bytes,
                  rc_request* request);
 
@@ -1148,10 +1152,11 @@ int32_t rc_imm_get(rc_channel channel, int64_t timeout_ns, uint32_t* imm);
 /* Waits until a request is over and tells how it ended.
  * Parameters: request - the handle is an error once its end has been told; timeout_ns; value - out or NULL, what an
  * atomic's word held before. Returns: RC_OK; RC_E_EXPIRED, RC_E_REVOKED, RC_E_RIGHTS, RC_E_RANGE, RC_E_ALIGNMENT: the
- * owner refused and has changed nothing, except that a lease may end in the middle of a large write or read;
- * RC_E_CLOSED, RC_E_PEER_DEAD, RC_E_CORRUPT: what has been done of it is not known; RC_E_WOULD_BLOCK, RC_E_TIMEOUT,
- * RC_E_STOPPED, RC_E_BUSY, RC_E_CLOSING: it is not over; RC_E_STATE (it is in the completion queue); RC_E_HANDLE;
- * RC_E_FORKED. Blocks: until it is over. Threads: put side. Order: any request may be waited for first. Since: 0.2. */
+ * owner refused and has changed nothing, except that a lease may end, or a revoke come, in the middle of a large write
+ * or read; RC_E_CLOSED, RC_E_PEER_DEAD, RC_E_CORRUPT, RC_E_NO_DEVICE, RC_E_SYSTEM: the channel is over, and what has
+ * been done of it is not known; RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED, RC_E_BUSY, RC_E_CLOSING: it is not over;
+ * RC_E_STATE (it is in the completion queue); RC_E_HANDLE; RC_E_FORKED. Blocks: until it is over. Threads: put side.
+ * Order: any request may be waited for first. Since: 0.2. */
 int32_t rc_request_wait(rc_request request, int64_t timeout_ns, uint64_t* value);
 
 /* Tells how a request ended, if it is over: rc_request_wait without waiting.
@@ -1177,8 +1182,9 @@ int32_t rc_request_queue(rc_request request, uint64_t tag);
  * `capacity`; capacity - at least 1; timeout_ns; count - out, how many. Returns: RC_OK: there is at least one, and its
  * own code says how that request ended; RC_E_WOULD_BLOCK, RC_E_TIMEOUT (also if no request is in the queue);
  * RC_E_STOPPED; RC_E_INVALID; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_CLOSING; RC_E_CLOSED,
- * RC_E_PEER_DEAD, RC_E_CORRUPT (none is left). Blocks: until one is there. Threads: put side. Order: as the requests
- * ended; one that was over before rc_request_queue comes as queued. Since: 0.2. */
+ * RC_E_PEER_DEAD, RC_E_CORRUPT, RC_E_NO_DEVICE, RC_E_SYSTEM (the channel is over, and none is left). Blocks: until one
+ * is there. Threads: put side. Order: as the requests ended; one that was over before rc_request_queue comes as queued.
+ * Since: 0.2. */
 int32_t rc_completions_get(rc_channel channel, rc_completion* completions, uint32_t capacity, int64_t timeout_ns,
                            uint32_t* count);
 

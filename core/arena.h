@@ -59,7 +59,14 @@ class SlotQueue {
   void clear() noexcept { first_ = count_ = 0; }
   bool empty() const noexcept { return count_ == 0; }
   uint32_t front() const noexcept { return slots_[first_]; }
+  // Full: a bug of ours, since each is in it at most once. Nothing is written outside, and a sanitizer's build tells.
   void push(uint32_t slot) noexcept {
+    if (count_ == size_) {
+#ifdef RC_SANITIZED
+      __builtin_trap();
+#endif
+      return;
+    }
     uint32_t at = first_ + count_++;
     slots_[at < size_ ? at : at - size_] = slot;
   }

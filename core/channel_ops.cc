@@ -10,10 +10,10 @@ Code Channel::ops_gate() noexcept {
                       "this channel has no operations: both contexts need regions (rc_config.mrs_max, op_ring_bytes)");
   }
   Code code = ended();
-  if (code != kClosed && code != kPeerDead && code != kCorrupt) return code;
+  if (code == kOk || code == kClosing) return code;
   if (code != kCorrupt) serve_ops();  // what had arrived counts
   ops_->abort(code);
-  return code == kCorrupt ? ended() : code;
+  return ended();
 }
 
 template <class Next>
@@ -32,8 +32,9 @@ Code Channel::wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept {
       },
       wait);
   if (found) return result;
-  if (code == kClosed || code == kPeerDead || code == kCorrupt) {
-    ops_->abort(code);
+  Code why = over();
+  if (why != kOk) {
+    ops_->abort(why);
     result = next();
     if (result != kWouldBlock) return result;
     return ended();

@@ -194,12 +194,17 @@ Code Ops::share(Grant& g) noexcept {
   return code;
 }
 
-Code Ops::unshare(Grant& g) noexcept {
-  while (g.ending) {  // rc_mr_free of another thread is at it
+// Who is at it is rc_mr_free of another thread.
+void Ops::settle(const Grant& g) noexcept {
+  while (g.ending) {
     lock_.unlock();
     sched_yield();
     lock_.lock();
   }
+}
+
+Code Ops::unshare(Grant& g) noexcept {
+  settle(g);
   if (!g.shared) return kOk;
   g.ending = true;
   lock_.unlock();

@@ -84,6 +84,7 @@ Code Ops::close() noexcept {
   Code code = kOk;
   for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].id = 0;
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
+    settle(grants_[i]);
     if (grants_[i].state == Grant::kReturned) end_grant(grants_[i], Grant::kOver);
     if (grants_[i].shared && !grants_[i].by_nic) {  // else it ends with the link
       Code unshared = unshare(grants_[i]);
@@ -107,7 +108,12 @@ void Ops::abort(Code why) noexcept {
   why_ = why;
   to_send_.clear();
   due_.clear();
-  bool exposed = !moving_.empty();
+  bool exposed = false;
+  for (uint32_t i = 0; i < requests_count_; ++i) {  // partly posted ones, and those whose immediate is a frame, too
+    const Request& r = requests_[i];
+    bool over = r.state == Request::kFree || r.state == Request::kDone;
+    exposed |= !over && r.ticket != 0 && !nic().done(link_, r.ticket);
+  }
   for (uint32_t i = 0; i < kGrantsMax; ++i) exposed |= grants_[i].shared && grants_[i].by_nic;
   if (exposed && why != kClosing) nic().halt(link_);
   moving_.clear();

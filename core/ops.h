@@ -295,9 +295,13 @@ class Ops {
   void leave(Remote& remote) noexcept;
   // The caller holds the lock, which is given up meanwhile, and has made sure that no carried operation may go on.
   Code unshare(Grant& grant) noexcept;
+  // Nobody else is taking it back: the lock is given up until then.
+  void settle(const Grant& grant) noexcept;
 
   // ops_nic.cc.
   const NicTable& nic() const noexcept;
+  // Taken, and all that the NIC needs for it is registered (reach).
+  static bool reaches(const Remote& r) noexcept { return r.by_nic && r.state == Remote::kLive; }
   // That memory is within reach of the NIC. Looks for what has arrived; without the lock.
   bool is_by_nic(uint64_t remote) noexcept;
   Code keep_local(const Operation& op, Gather* local) noexcept;

@@ -14,7 +14,7 @@ bool Ops::is_by_nic(uint64_t remote) noexcept {
     Locked locked(this);
     uint32_t slot = Id::index(remote);
     bool here = Id::is(remote, Id::kRemote) && slot < kRemotesMax && remotes_[slot].id == remote;
-    if (!here || !remotes_[slot].by_nic) return false;
+    if (!here || !reaches(remotes_[slot])) return false;
   }
   link_->ops->progress(link_, kPutSide);  // a revoke that has come ends the grant here, too
   serve();
@@ -50,7 +50,6 @@ void Ops::done_already(Code result, bool detached, uint64_t* request) noexcept {
   Request& done = new_request({}, false);
   done.state = Request::kDone;
   done.result = result;
-  done.value = 0;
   *request = done.id;
 }
 
@@ -95,7 +94,7 @@ void Ops::land() noexcept {
     if (!nic().done(link_, r.ticket)) return;
     moving_.pop();
     bool atomic = r.by_nic && (r.frame.type == kOpSwap || r.frame.type == kOpAdd);
-    finish(r, r.result, atomic ? landings_[r.frame.request] : r.value);
+    finish(r, r.result, atomic && r.result == kOk ? landings_[r.frame.request] : r.value);
   }
 }
 

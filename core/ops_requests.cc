@@ -85,7 +85,7 @@ Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   r.listed = false;
   r.frame = frame;
   r.frame.request = slot;
-  r.done = r.remote = r.ticket = 0;
+  r.done = r.remote = r.ticket = r.value = 0;
   r.result = kOk;
   r.by_nic = r.kept = false;
   return r;
@@ -145,7 +145,8 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   }
   if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
   if (goes_direct(*remote)) return post_direct(op, *remote, detached, request);
-  bool by_nic = remote->by_nic && in_flight_ == by_nic_count_;
+  bool knows = atomic || kept != nullptr;  // it has come within reach since is_by_nic looked
+  bool by_nic = reaches(*remote) && knows && in_flight_ == by_nic_count_;
   if (by_nic && atomic && (remote->address + op.remote_offset) % sizeof(uint64_t) != 0) {
     done_already(kAlignment, detached, request);
     return kOk;
@@ -397,7 +398,8 @@ void Ops::forget_key(uint64_t key_id) noexcept {
 
 bool Ops::take_revoke(const OpFrame& f) noexcept {
   bool answer = f.word != 0;
-  if (f.bytes != 0 || (answer && f.key.slot() >= kGrantsMax)) return false;
+  // Key 0 is no grant's: where answers are owed it says that none is.
+  if (f.bytes != 0 || (answer && (f.key.slot() >= kGrantsMax || f.key.id == 0))) return false;
   forget_key(f.key.id);
   stop_using(f.key, answer);
   return true;

@@ -358,27 +358,40 @@ const Extras kRdmaExtras = {rdma_figures, rdma_device,  rdma_open_endpoint, rdma
                             rdma_share,   rdma_unshare, rdma_reach,         no_unreach,
                             &kRdmaRaw,    &kRdmaNic};
 
-const Backend kRdmaBackend = {"rdma",
-                              sizeof(RdmaLink),
-                              sizeof(RdmaPoint),
-                              rdma_backend_listen,
-                              rdma_backend_interrupt_accept,
-                              rdma_backend_unlisten,
-                              rdma_backend_accept,
-                              rdma_backend_connect,
-                              rdma_backend_close,
-                              rdma_post,
-                              rdma_progress,
-                              rdma_delivered,
-                              rdma_alive,
-                              rdma_ring,
-                              rdma_interrupt,
-                              kAnyHost,
-                              &kRdmaExtras,
-                              sizeof(Pursuit),
-                              connect_at_once,
-                              abandon_nothing,
-                              sizeof(Tenancies)};
+// By path=send nobody reaches anything: a grant that says otherwise is RC_E_CORRUPT, and rdma_share says why not.
+const Extras kRdmaSendExtras = {rdma_figures, rdma_device,  rdma_open_endpoint, rdma_connect_endpoint,
+                                rdma_share,   rdma_unshare, no_reach,           no_unreach};
+
+namespace {
+
+constexpr Backend with(const Extras* extras) noexcept {
+  return {"rdma",
+          sizeof(RdmaLink),
+          sizeof(RdmaPoint),
+          rdma_backend_listen,
+          rdma_backend_interrupt_accept,
+          rdma_backend_unlisten,
+          rdma_backend_accept,
+          rdma_backend_connect,
+          rdma_backend_close,
+          rdma_post,
+          rdma_progress,
+          rdma_delivered,
+          rdma_alive,
+          rdma_ring,
+          rdma_interrupt,
+          kAnyHost,
+          extras,
+          sizeof(Pursuit),
+          connect_at_once,
+          abandon_nothing,
+          sizeof(Tenancies)};
+}
+
+}  // namespace
+
+const Backend kRdmaBackend = with(&kRdmaExtras);
+const Backend kRdmaSendBackend = with(&kRdmaSendExtras);
 
 }  // namespace rc
 #endif

@@ -10,6 +10,7 @@
 #include "backends/rdma/link.h"
 #include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
+#include "backends/rdma/rdma.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -82,7 +83,10 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;
-  if (link->e.two_sided) begin_two_sided(link);
+  if (link->e.two_sided) {
+    begin_two_sided(link);
+    link->ops = &kRdmaSendBackend;
+  }
   uint32_t eighth = link->e.send_depth / 8;
   link->signal_every = knobs.signal < eighth ? knobs.signal : eighth;
   link->poll_most = static_cast<int>(knobs.cq_poll);

@@ -7,7 +7,7 @@
 
 namespace rc {
 
-extern const Extras kRdmaExtras;
+extern const Extras kRdmaExtras, kRdmaSendExtras;
 extern const NicTable kRdmaNic;
 
 Code rdma_share(Link* link, uint64_t key_id, uint32_t rights, Share* share) noexcept;

@@ -8,6 +8,7 @@
 namespace rc {
 
 extern const Backend kRdmaBackend;
+extern const Backend kRdmaSendBackend;  // of the links by path=send
 
 }  // namespace rc
 

@@ -140,8 +140,9 @@ class RdmaDirect : public testing::Test {
     EXPECT_EQ(0, ibv_post_send(qp, &wr, &bad));
   }
   // As the owner, instead of a grant's frame.
-  void announce(uint64_t address, uint32_t key) const {
-    rc::Link* link = rc::Handles::channel(owner_.channel.id)->link();
+  void announce(uint64_t address, uint32_t key) const { announce_on(owner_.channel, address, key); }
+  static void announce_on(rc_channel owner, uint64_t address, uint32_t key) {
+    rc::Link* link = rc::Handles::channel(owner.id)->link();
     rc::OpFrame f = {};
     f.type = rc::kOpGrant;
     f.word = rc::kWrite | rc::kDirect;
@@ -412,6 +413,22 @@ TEST_F(RdmaDirect, RightsThatTheQueuePairDoesNotLetInAreNotGranted) {
   EXPECT_RC_NAMES(RC_E_UNSUPPORTED, "access=",
                   rc_mr_grant(owner, owner_.mr, 0, kBytes, kAllRights | RC_MR_DIRECT, RC_LEASE_NONE, &grant));
   EXPECT_EQ(0u, grant.id);
+  EXPECT_RC(RC_OK, rc_mr_free(owner_.mr));
+}
+
+// By path=send the NIC reaches nothing: neither is such a grant given, nor believed of an owner who announces one.
+TEST_F(RdmaDirect, ByPathSendThereAreNone) {
+  rc_channel owner{0}, peer{0};
+  meet(&owner, &peer, "?path=send");
+  rc_grant grant{0};
+  EXPECT_RC_NAMES(RC_E_UNSUPPORTED,
+                  "path=", rc_mr_grant(owner, owner_.mr, 0, kBytes, kAllRights | RC_MR_DIRECT, RC_LEASE_NONE, &grant));
+  EXPECT_EQ(0u, grant.id);
+  announce_on(owner, reinterpret_cast<uintptr_t>(owner_.bytes), 7);
+  rc_remote remote{0};
+  EXPECT_RC(RC_E_CORRUPT, rc_remote_get(peer, kPatience, &remote));
+  EXPECT_EQ(0u, remote.id);
+  EXPECT_RC(RC_E_CORRUPT, rc_progress(peer));
   EXPECT_RC(RC_OK, rc_mr_free(owner_.mr));
 }
 

@@ -38,6 +38,8 @@ enum Command : uint8_t {
   kNextRemote,
   kNextImm,
   kNextReturned,
+  kQueue,
+  kCompletions,
   kCommands
 };
 
@@ -190,6 +192,16 @@ class Honest {
         uint32_t imm;
         return check(ops_->next_imm(&imm));
       }
+      case kQueue:
+        if (request != 0 && ops_->queue(request, request) == rc::kOk) request = 0;
+        return;
+      case kCompletions: {
+        rc::Completion told[kRequests];
+        uint32_t count = 0;
+        check(ops_->next_completions(told, kRequests, &count));
+        for (uint32_t i = 0; i < count; ++i) PROMISE(told[i].request == told[i].tag);
+        return;
+      }
       default:
         take_back();
     }
@@ -201,7 +213,7 @@ class Honest {
   // The peer has the key of what it was granted; of what it has asked for, this end's answer tells it.
   rc::RemoteKey key(uint8_t which) const {
     rc::RemoteKey k = lease_.key;
-    if (which % 4 == 1) k.id += which / 4;
+    if (which % 4 == 1) k.id = which / 4;  // no grant's, by slot
     if (which % 4 == 2) k.secret[which % 2] ^= 1;
     if (which % 4 == 3) k.id = which / 4 % 8 | uint64_t{1} << 16;
     return k;
@@ -306,10 +318,11 @@ std::vector<Input> op_frames_seeds() {
     kImm,
     kGranted,
     kRevoked,
+    kAnswered,
     kData,
     kDone
   };
-  Recipe asks, answers, memory;
+  Recipe asks, answers, memory, revokes;
   frame(asks, kWrite, 0, 16, 0, 8, 16);
   frame(asks, kWriteImm, 1, 8, 7, 0, 16);
   frame(asks, kWriteImm, 1, 8, 7, 0, 16, 8);
@@ -340,7 +353,10 @@ std::vector<Input> op_frames_seeds() {
       .add<uint16_t>(200)
       .add<uint8_t>(kServe)
       .add<uint8_t>(0);
-  return {asks.input(), answers.input(), memory.input()};
+  frame(revokes, kRevoked, 0, 0, 1, 0, 0, 0, 4 * 9 + 1);
+  frame(revokes, kAnswered, 0, 0, 0, 0, 0);
+  frame(revokes, kRevoked, 0, 0, 1, 0, 0, 0, 4 * 0 + 1);
+  return {asks.input(), answers.input(), memory.input(), revokes.input()};
 }
 
 }  // namespace fuzz

@@ -210,6 +210,12 @@ TEST_F(OpFrames, OnesThatMakeNoSenseEndTheChannel) {
       {"a grant in a slot that is taken", one(make(rc::kOpGrant, 0, 0, 1, 8, kLease, 1 << 16))},
       {"a revoke with a payload", one(make(rc::kOpRevoke, 0, 8, 0, 0, 0))},
       {"a revoke to be answered, of a slot that there is not", one(make(rc::kOpRevoke, 0, 0, 1, 0, 0, 64))},
+      {"a revoke to be answered, of no grant, as often as the op ring takes", [](OpFrames* t) {
+         rc::OpFrame f = t->frame(rc::kOpRevoke);
+         f.word = 1;
+         f.key = {};
+         for (uint64_t room = kOpRing - 1024; room >= sizeof f; room -= sizeof f) t->send(f);
+       }},
       {"a revoke's answer with a payload", one(make(rc::kOpRevoked, 0, 8, 0, 0, 0))},
       {"a revoke's answer of a slot that there is not", one(make(rc::kOpRevoked, 0, 0, 0, 0, 0, 64))},
       {"an end of nothing", one(make(rc::kOpDone, 0, 0, 0, 0, 0))},

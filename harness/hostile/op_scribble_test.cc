@@ -57,14 +57,16 @@ class Scribbler {
     rc::OpFrame f = {};
     // Most make sense, so that the channel lives for a while.
     constexpr uint32_t kOften[] = {rc::kOpWrite, rc::kOpRead, rc::kOpSwap, rc::kOpAdd},
-                       kSeldom[] = {rc::kOpWriteImm, rc::kOpAlloc,  rc::kOpReturn, rc::kOpRelease, rc::kOpImm,
-                                    rc::kOpGrant,    rc::kOpRevoke, rc::kOpData,   rc::kOpDone,    rc::kOpDone};
+                       kSeldom[] = {rc::kOpWriteImm, rc::kOpAlloc,  rc::kOpReturn,  rc::kOpRelease, rc::kOpImm,
+                                    rc::kOpGrant,    rc::kOpRevoke, rc::kOpRevoked, rc::kOpData,    rc::kOpDone};
     f.type = random_() % 50 == 0 ? kSeldom[random_() % std::size(kSeldom)] : kOften[random_() % std::size(kOften)];
     f.request = next_request_++ % 64;
     f.key = key_;
     f.offset = random_() % 8 == 0 ? any() : random_() % kGranted / 8 * 8;
     f.value = 8 + random_() % 64;
     if (f.type == rc::kOpGrant) f.key.id = random_() % 64, f.word = kAll, f.compare = any() % rc::kLeaseMaxNs;
+    // An answer asked for, or not; more slots than there are, but key 0 and beyond them end the channel.
+    if (f.type == rc::kOpRevoke || f.type == rc::kOpRevoked) f.key.id = random_() % 65, f.word = random_() % 2;
     if (f.type == rc::kOpWrite || f.type == rc::kOpWriteImm) f.bytes = static_cast<uint32_t>(f.value);
     if (random_() % 400 == 0) reinterpret_cast<uint8_t*>(&f)[random_() % sizeof f] ^= static_cast<uint8_t>(random_());
     uint64_t bytes = sizeof f + rc::padded(f.bytes % 4096), words[sizeof f / 8];
