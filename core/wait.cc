@@ -21,10 +21,10 @@ Code wait_ready(int fd, short events, int stop_fd, Deadline deadline, int other_
     int64_t left = deadline.never() ? -1 : deadline.left(now_ns());
     int n = poll_ns(fds, 3, left);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {  // no memory: a short sleep, then the caller looks again
+    if (n < 0) {  // no memory: a short sleep, then the caller looks again, if there is something to look at
       const timespec pause = {0, kNapMinNs};
       nanosleep(&pause, nullptr);
-      return left == 0 ? fail_plain(kTimeout, "the deadline passed") : kOk;
+      return left == 0 || (fd < 0 && other_fd < 0) ? fail_plain(kTimeout, "the deadline passed") : kOk;
     }
     if (fds[1].revents != 0) return fail_plain(kStopped, "rc_stop was called on the context");
     if (n > 0 && left != 0) return kOk;  // else whoever keeps ringing would keep us

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/conformance/tcp_uri.h"
 #include "harness/failpoint/fault.h"
 #include "harness/failpoint/manual.h"
 #include "harness/failpoint/problems.h"
@@ -108,6 +109,23 @@ TEST(ExactCodes, OfTcp) {
     for (const std::string& p : v.problems) ADD_FAILURE() << e.scenario << ": " << fault.text() << ": " << p;
   }
   alarm(0);
+}
+
+TEST(Connecting, AFailedWaitBetweenTwoTriesIsNoConnection) {
+  const std::string tcp = conformance::unique_tcp_uri("127.0.0.1");
+  for (const std::string& uri : {std::string("shm:nobody-listens-at-this-name"), tcp, "tcp+shm" + tcp.substr(3)}) {
+    rc_ctx ctx = {0};
+    rc_channel channel = {0};
+    ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+    {
+      Faulty faulty({"ppoll", 1, ENOMEM, false});
+      EXPECT_STREQ("RC_E_NO_LISTENER", rc_code_name(rc_connect(ctx, uri.c_str(), nullptr, 100'000'000, &channel)))
+          << uri;
+      EXPECT_TRUE(faulty.happened()) << uri;
+    }
+    EXPECT_EQ(0u, channel.id);
+    EXPECT_EQ(RC_OK, rc_close(ctx));
+  }
 }
 
 TEST(ManualOfCodes, IsReadFromTheHeader) {
