@@ -66,6 +66,13 @@ class DirectGrants : public testing::Test {
     return true;
   }
 
+  // Of this process.
+  static int open_descriptors() {
+    int n = 0;
+    for (int fd = 0; fd < 1024; ++fd) n += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+    return n;
+  }
+
   // As the owner: a grant's frame, as it would be, and any packets before it.
   void announce(uint32_t rights, uint64_t bytes, uint64_t lease = 0) {
     rc::OpFrame f = {};
