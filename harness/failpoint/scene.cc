@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <random>
 #include <thread>
 
@@ -49,6 +50,7 @@ struct Attempt {
   bool cut;                                         // the fault says that the connection has ended, so it may
   bool quick;                                       // no fault has to find its call: no need to sleep
   Faulty* at_exchange;                              // of the near end; not null: they begin there
+  std::promise<void> listening;                     // whoever listens does, or cannot
   std::atomic<bool> near_done{false};               // the far end need not wait for it any more
   std::atomic<bool> there[2] = {{false}, {false}};  // near, far: has a channel and has not begun to close it
 };
@@ -105,13 +107,17 @@ class EndOfScene {
   bool meet_as_listener() {
     rc_channel_config c = config();
     const char* uri = attempt_.scenario.uri.c_str();
-    if (!account.note("rc_listen", rc_listen(ctx_, uri, &c, &listener_))) return false;
+    bool well = account.note("rc_listen", rc_listen(ctx_, uri, &c, &listener_));
+    attempt_.listening.set_value();
+    if (!well) return false;
     int32_t fd;
     account.note("rc_listener_fd", rc_listener_fd(listener_, &fd));
     return try_to_meet("rc_accept", [&] { return rc_accept(listener_, meeting_ns(), &channel_); });
   }
 
+  // Of a list that tcp leads the faults are tcp's: whoever tried before anybody listened could be let in by shm.
   bool meet_as_client() {
+    if (near_ && attempt_.scenario.list && attempt_.scenario.tcp) attempt_.listening.get_future().wait();
     rc_channel_config c = config();
     const char* uri = attempt_.scenario.uri.c_str();
     return try_to_meet("rc_connect", [&] { return rc_connect(ctx_, uri, &c, meeting_ns(), &channel_); });
