@@ -20,37 +20,10 @@
 namespace failpoint {
 namespace {
 
-constexpr unsigned kWatchdogS = 30;  // for one play, which takes milliseconds
-
 class EverySingleCall : public testing::TestWithParam<Scenario> {};
 
 TEST_P(EverySingleCall, FailsOnce) {
-  Problems problems;
-  alarm(kWatchdogS);
-  Verdict plain = play(GetParam(), Fault{});
-  for (const std::string& p : plain.problems) problems.add(p, Fault{});
-  ASSERT_TRUE(plain.problems.empty());
-  int plays = 0, faults = 0;
-  for (auto& [call, count] : plain.calls) {
-    for (int error : plausible_errors(call, GetParam().tcp)) {
-      // A fault changes what comes after it: go on until it finds no call any more. A few calls more or fewer are
-      // timing.
-      for (uint32_t nth = 1; nth <= 2 * count + 4; ++nth) {
-        alarm(kWatchdogS);
-        Fault fault = {call, nth, error, false};
-        Verdict v = play(GetParam(), fault);
-        ++plays;
-        if (!v.happened) break;
-        ++faults;
-        for (const std::string& p : v.problems) problems.add(p, fault);
-      }
-    }
-  }
-  alarm(0);
-  printf("%d faults in %d plays; calls of one:", faults, plays);
-  for (auto& [call, count] : plain.calls) printf(" %s %u", call.c_str(), count);
-  printf("\n");
-  EXPECT_GT(faults, 40);
+  fail_every_call_once(GetParam().tcp, UINT32_MAX, [](const Fault& fault) { return play(GetParam(), fault); });
 }
 
 INSTANTIATE_TEST_SUITE_P(, EverySingleCall, testing::ValuesIn(all_scenarios()),

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
@@ -23,7 +22,6 @@ namespace {
 
 constexpr int64_t kMs = 1000 * 1000;
 constexpr int64_t kPatienceNs = 10'000 * kMs;
-constexpr unsigned kWatchdogS = 30;
 constexpr uint32_t kEchoes = 5;
 
 struct Play {
@@ -163,32 +161,9 @@ INSTANTIATE_TEST_SUITE_P(, AMember,
                          });
 
 TEST_P(AMember, WhoseCallsFailIsWholeAgain) {
-  Problems problems;
-  alarm(kWatchdogS);
-  Verdict plain = play(GetParam(), Fault{});
-  for (const std::string& p : plain.problems) problems.add(p, Fault{});
-  ASSERT_TRUE(plain.problems.empty());
   bool tcp = std::string(GetParam().scheme).rfind("tcp", 0) == 0;  // what is taken
-  int plays = 0, faults = 0;
-  for (auto& [call, count] : plain.calls) {
-    for (int error : plausible_errors(call, tcp)) {
-      // How often the mesh looks is timing, and the later looks are all alike.
-      for (uint32_t nth = 1; nth <= std::min(2 * count + 4, 24u); ++nth) {
-        alarm(kWatchdogS);
-        Fault fault = {call, nth, error, false};
-        Verdict v = play(GetParam(), fault);
-        ++plays;
-        if (!v.happened) break;
-        ++faults;
-        for (const std::string& p : v.problems) problems.add(p, fault);
-      }
-    }
-  }
-  alarm(0);
-  printf("%d faults in %d plays; calls of one:", faults, plays);
-  for (auto& [call, count] : plain.calls) printf(" %s %u", call.c_str(), count);
-  printf("\n");
-  EXPECT_GT(faults, 40);
+  // How often the mesh looks is timing, and the later looks are all alike.
+  fail_every_call_once(tcp, 24, [](const Fault& fault) { return play(GetParam(), fault); });
 }
 
 }  // namespace
