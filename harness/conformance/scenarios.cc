@@ -136,6 +136,17 @@ class Scenario : public testing::TestWithParam<std::string> {
     EXPECT_TRUE(ended.good) << "signal " << ended.signal;
     EXPECT_EQ(printed, ended.printed);
   }
+  struct Part {
+    const char* role;
+    std::string prints;
+  };
+  // Two that meet at that name; both start at once.
+  void play_two(const std::string& name, const Part& one, const Part& other, uint64_t argument = 0) {
+    std::string at = uri(name);
+    auto first = start(one.role, at, argument), second = start(other.role, at, argument);
+    expect(one.prints, first);
+    expect(other.prints, second);
+  }
   void console(const std::string& digits);
 
  private:
@@ -144,20 +155,10 @@ class Scenario : public testing::TestWithParam<std::string> {
 
 }  // namespace
 
-TEST_P(Scenario, A1_FiveBytes) {
-  std::string at = uri("stoc");
-  auto server = start("a1_server", at);
-  auto client = start("a1_client", at);
-  expect("Received [1, 2, 3, 4, 5]\n", server);
-  expect("", client);
-}
+TEST_P(Scenario, A1_FiveBytes) { play_two("stoc", {"a1_server", "Received [1, 2, 3, 4, 5]\n"}, {"a1_client", ""}); }
 
 TEST_P(Scenario, A2_Stress) {
-  std::string at = uri("stress");
-  auto consumer = start("a2_consumer", at);
-  auto producer = start("a2_producer", at);
-  expect("10000 bytes in order, 0 left in the ring\n", consumer);
-  expect("", producer);
+  play_two("stress", {"a2_consumer", "10000 bytes in order, 0 left in the ring\n"}, {"a2_producer", ""});
 }
 
 TEST_P(Scenario, A4_RemoteRing) {
@@ -187,23 +188,16 @@ TEST_P(Scenario, A7_Remoting) {
 }
 
 TEST_P(Scenario, A5_RingUnits) {
-  std::string at = uri("units");
-  auto writer = start("a5_writer", at);
-  auto reader = start("a5_reader", at);
-  expect("1024 bytes fill the ring; the next try would block, the next put timed out\n", writer);
-  expect(
-      "sent 5, got abc, de remained\n"
-      "10 records of 600 bytes in order, 5 times around the ring\n"
-      "a message of 4096 bytes through a ring of 1024\n",
-      reader);
+  play_two("units", {"a5_writer", "1024 bytes fill the ring; the next try would block, the next put timed out\n"},
+           {"a5_reader",
+            "sent 5, got abc, de remained\n"
+            "10 records of 600 bytes in order, 5 times around the ring\n"
+            "a message of 4096 bytes through a ring of 1024\n"});
 }
 
 TEST_P(Scenario, B1_Hello) {
-  std::string at = uri("hello");
-  auto server = start("b1_server", at);
-  auto client = start("b1_client", at);
-  expect("Message from the client: hello from client!\n", server);
-  expect("Message from the server: hello from server!\n", client);
+  play_two("hello", {"b1_server", "Message from the client: hello from client!\n"},
+           {"b1_client", "Message from the server: hello from server!\n"});
 }
 
 TEST_P(Scenario, B2_ManyClients) {
@@ -226,38 +220,22 @@ TEST_P(Scenario, B3_EitherFirstAnySize) {
   if (long_form()) sizes.push_back(1 << 30);
   for (uint64_t size : sizes) {
     SCOPED_TRACE(size);
-    std::string at = uri("size");
-    auto reader = start("b3_reader", at, size);
-    auto writer = start("b3_writer", at, size);
     std::string n = std::to_string(size);
-    expect("reader first: " + n + " bytes\nwriter first: " + n + " bytes\n", reader);
-    expect("", writer);
+    play_two("size", {"b3_reader", "reader first: " + n + " bytes\nwriter first: " + n + " bytes\n"}, {"b3_writer", ""},
+             size);
   }
 }
 
 TEST_P(Scenario, B3_SmallWritesGrowNothing) {
-  std::string at = uri("small");
-  auto reader = start("b3_small_reader", at);
-  auto writer = start("b3_small_writer", at);
-  expect("10000 small writes, nothing grew\n", reader);
-  expect("", writer);
+  play_two("small", {"b3_small_reader", "10000 small writes, nothing grew\n"}, {"b3_small_writer", ""});
 }
 
-TEST_P(Scenario, B4_Sync) {
-  std::string at = uri("sync");
-  auto reader = start("b4_reader", at);
-  auto writer = start("b4_writer", at);
-  expect("50000 bytes were there after sync\n", reader);
-  expect("", writer);
-}
+TEST_P(Scenario, B4_Sync) { play_two("sync", {"b4_reader", "50000 bytes were there after sync\n"}, {"b4_writer", ""}); }
 
 TEST_P(Scenario, B5_CloseAfterDrain) {
   for (uint64_t closer : {0, 1}) {
-    std::string at = uri("close");
-    auto server = start("b5_server", at, closer);
-    auto client = start("b5_client", at, closer);
-    expect(closer == 1 ? "server got 12345 bytes, then RC_E_CLOSED\n" : "", server);
-    expect(closer == 0 ? "client got 12345 bytes, then RC_E_CLOSED\n" : "", client);
+    play_two("close", {"b5_server", closer == 1 ? "server got 12345 bytes, then RC_E_CLOSED\n" : ""},
+             {"b5_client", closer == 0 ? "client got 12345 bytes, then RC_E_CLOSED\n" : ""}, closer);
   }
 }
 

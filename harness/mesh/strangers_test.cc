@@ -18,6 +18,15 @@ class Strangers : public TwoMembers {};
 
 INSTANTIATE_TEST_SUITE_P(Over, Strangers, testing::Values("tcp", "shm", "shm+tcp", "tcp+shm"), name_of_scheme);
 
+// Of somebody who is no member, or says that he is one.
+rc_channel_config config_of(const char* identity, uint64_t ring_bytes) {
+  rc_channel_config config = {};
+  config.size = sizeof config;
+  config.identity = identity;
+  config.ring_bytes = ring_bytes;
+  return config;
+}
+
 TEST_P(Strangers, AnotherMeshAtAnAddressIsNamed) {
   Place other = place(lists, 1);
   other.name = "other";
@@ -78,10 +87,7 @@ TEST_P(Strangers, AnOrdinaryListenerAtAnAddressIsNamed) {
   rc_listener listener;
   rc_channel channel;
   ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
-  rc_channel_config config = {};
-  config.size = sizeof config;
-  config.identity = "a\x01printer";
-  config.ring_bytes = 65536;
+  rc_channel_config config = config_of("a\x01printer", 65536);
   ASSERT_EQ(RC_OK, rc_listen(ctx, lists.uri(1).c_str(), &config, &listener)) << rc_reason();
   Runner runner(place(lists, 0));
   ASSERT_EQ(RC_OK, runner.opened()) << runner.reason();
@@ -102,9 +108,7 @@ TEST_P(Strangers, StrangersAreRefused) {
   const char* identities[] = {nullptr,         "somebody",      "mesh:mesh:0/3", "mesh:other:0/2",
                               "mesh:mesh:1/2", "mesh:mesh:2/2", "mesh:mesh:0/2x"};
   for (const char* identity : identities) {
-    rc_channel_config config = {};
-    config.size = sizeof config;
-    config.identity = identity;
+    rc_channel_config config = config_of(identity, 0);
     rc_channel channel;
     EXPECT_EQ(RC_E_IDENTITY, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &channel)) << identity;
     EXPECT_TRUE(says(rc_reason(), "here is member 1 of 2 of mesh \"mesh\"")) << rc_reason();
@@ -118,10 +122,7 @@ TEST_P(Strangers, AnUnconfirmedConnectionDisturbsNobody) {
   meet();
   rc_ctx ctx;
   ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
-  rc_channel_config config = {};
-  config.size = sizeof config;
-  config.identity = "mesh:mesh:0/2";
-  config.ring_bytes = 65536;
+  rc_channel_config config = config_of("mesh:mesh:0/2", 65536);
   rc_channel silent[3], wrong;
   for (rc_channel& c : silent)
     EXPECT_EQ(RC_OK, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &c)) << rc_reason();
@@ -140,10 +141,7 @@ TEST_P(Strangers, TheNewestConnectionCounts) {
   rc_channel old = channel_of(*one, 0);
   rc_ctx ctx;
   ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
-  rc_channel_config config = {};
-  config.size = sizeof config;
-  config.identity = "mesh:mesh:0/2";
-  config.ring_bytes = 65536;
+  rc_channel_config config = config_of("mesh:mesh:0/2", 65536);
   rc_channel again;
   EXPECT_EQ(RC_OK, rc_connect(ctx, lists.uri(1).c_str(), &config, kPatienceNs, &again)) << rc_reason();
   EXPECT_EQ(RC_OK, rc_put(again, "rcmesh1", 8, kPatienceNs, nullptr));
@@ -207,10 +205,7 @@ TEST_P(Strangers, AMemberThatIsThereTwiceIsNamedWithSmallRingsToo) {
 // A member that says it is member 0 of three, as a process with that number, and confirms it.
 void come_as(rc_ctx ctx, const std::string& uri, const char* process, rc_channel* channel, int32_t code = RC_OK) {
   std::string identity = std::string("mesh:mesh:0/3#") + process;
-  rc_channel_config config = {};
-  config.size = sizeof config;
-  config.identity = identity.c_str();
-  config.ring_bytes = 64;
+  rc_channel_config config = config_of(identity.c_str(), 64);
   EXPECT_EQ(code, rc_connect(ctx, uri.c_str(), &config, kPatienceNs, channel)) << rc_reason();
   if (code != RC_OK) return;
   EXPECT_EQ(RC_OK, rc_put(*channel, "rcmesh1", 8, kPatienceNs, nullptr));
@@ -288,10 +283,7 @@ TEST_P(Strangers, ACrowdWaitsForAChannel) {
   ASSERT_TRUE(runner.wait_for(RC_MEMBER_ACCEPTED, 1));
   rc_ctx ctx;
   ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
-  rc_channel_config config = {};
-  config.size = sizeof config;
-  config.identity = "mesh:mesh:0/3";
-  config.ring_bytes = 65536;
+  rc_channel_config config = config_of("mesh:mesh:0/3", 65536);
   rc_channel first, second;
   EXPECT_EQ(RC_OK, rc_connect(ctx, three.uri(2).c_str(), &config, kPatienceNs, &first)) << rc_reason();
   config.identity = "mesh:mesh:1/3";
