@@ -1,5 +1,6 @@
 #include "harness/mesh/crew.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -159,7 +160,16 @@ std::string kill_one(Crew& crew, uint32_t victim) {
         });
       },
       kPatienceNs);
-  if (!back) return trouble("the member was not taken back");
+  if (!back) {
+    std::string seen = "the member was not taken back";
+    for (uint32_t i = 0; i < members; ++i) {
+      if (i != victim)
+        seen +=
+            fmt::format("; with {}: met {} times, {} messages came and {} went", i, board.up[i][victim].load() - up[i],
+                        board.received[victim][i].load() - in[i], board.received[i][victim].load() - out[i]);
+    }
+    return trouble(seen.c_str());
+  }
   if (sum(board.lost) != all_lost + members - 1) return "somebody else than the dead member was called lost";
   return "";
 }
