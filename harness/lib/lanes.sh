@@ -63,8 +63,8 @@ run_rdma_lane() {
   elif ! harness/guest/kernel >/dev/null; then
     echo "no RDMA device here, and no kernel for a guest that has one" >"$results/skipped"
   else
-    harness/guest/run --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" ${GTEST_FILTER:+--env GTEST_FILTER} \
-      "${in_guest[@]}" "$results" "${programs[@]}" || true
+    harness/guest/run --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" --env GTEST_FILTER \
+      --env RC_LANE_TIMEOUT_S "${in_guest[@]}" "$results" "${programs[@]}" || true
   fi
 }
 
