@@ -14,16 +14,20 @@ __attribute__((noinline, cold)) inline Code refuse_channel(Code code, uint64_t i
   return Handles::refuse(id, "channel");
 }
 
-// Enters the channel on one side, runs f, keeps the descriptor's state true, leaves.
+// Enters the channel, if there is one, on one side, runs f, keeps the descriptor's state true, leaves.
 template <class F>
-Code on_side(uint64_t id, Side side, F f) noexcept {
-  Channel* c = Handles::channel(id);
+Code inside(Channel* c, uint64_t id, Side side, F f) noexcept {
   Code code = c == nullptr ? kHandle : c->enter(side, id);
   if (code != kOk) return refuse_channel(code, id);
   code = f(*c);
   if (c->has_descriptor()) c->update_readiness();
   c->leave(side);
   return code;
+}
+
+template <class F>
+Code on_side(uint64_t id, Side side, F f) noexcept {
+  return inside(Handles::channel(id), id, side, f);
 }
 
 // For functions of any thread that only look: the answer is a snapshot.
@@ -42,8 +46,8 @@ Code on_part(uint64_t id, const char* kind, Side side, F f) noexcept {
   Channel* c = Handles::part_of(id);
   uint64_t channel = c != nullptr ? c->id() : Channel::kNobody;
   if (channel == Channel::kNobody) return Handles::refuse(id, kind);
-  return on_side(channel, side, [&](Channel& inside) noexcept {
-    return inside.ops() != nullptr ? f(inside) : Handles::refuse(id, kind);
+  return inside(c, channel, side, [&](Channel& entered) noexcept {
+    return entered.ops() != nullptr ? f(entered) : Handles::refuse(id, kind);
   });
 }
 

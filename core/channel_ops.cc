@@ -55,17 +55,16 @@ Code Channel::operate(const Operation& operation, uint64_t* request) noexcept {
 Code Channel::request_wait(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
                            uint64_t* value) noexcept {
   if (ops_ == nullptr) return Handles::refuse(count != 0 ? requests[0] : 0, "request");
-  return wait_for_ops(
-      kPutSide,
-      [&]() noexcept {
-        for (uint32_t i = 0; i < count; ++i) {
-          *index = i;
-          Code code = ops_->collect(requests[i], value, nullptr);
-          if (code != kWouldBlock) return code;
-        }
-        return kWouldBlock;
-      },
-      timeout_ns);
+  auto collect_one = [&]() noexcept {
+    for (uint32_t i = 0; i < count; ++i) {
+      *index = i;
+      Code code = ops_->collect(requests[i], value, nullptr);
+      if (code != kWouldBlock) return code;
+    }
+    return kWouldBlock;
+  };
+  Code code = collect_one();  // a direct operation is over when it is posted
+  return code != kWouldBlock ? code : wait_for_ops(kPutSide, collect_one, timeout_ns);
 }
 
 Code Channel::completions_get(Completion* completions, uint32_t capacity, int64_t timeout_ns,

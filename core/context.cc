@@ -88,12 +88,6 @@ Mesh* Handles::mesh(uint64_t id) noexcept {
   return m->handle.load(std::memory_order_acquire) == id ? m : nullptr;
 }
 
-Channel* Handles::part_of(uint64_t id) noexcept {
-  if (Id::kind(id) != Id::kMemory || Id::is(id, Id::kRegion)) return nullptr;
-  Entry& e = table.entries[Id::context(id)];
-  return Id::slot(id) < e.channels_max.load(std::memory_order_acquire) ? &e.channels[Id::slot(id)] : nullptr;
-}
-
 Code Handles::refuse(uint64_t id, const char* kind) noexcept {
   pid_t owner_pid = g_owner.load(std::memory_order_relaxed);
   if (owner_pid == getpid() && Id::serial(id) < g_first_serial.load(std::memory_order_relaxed)) {

@@ -300,7 +300,11 @@ struct Handles {
   static Mesh* mesh(uint64_t id) noexcept;
   // The context of a region's id, and the channel of a grant's, a remote's or a request's, as far as they exist.
   static Context* home(uint64_t id) noexcept { return Id::kind(id) == Id::kMemory ? owner(id) : nullptr; }
-  static Channel* part_of(uint64_t id) noexcept;
+  static Channel* part_of(uint64_t id) noexcept {
+    if (Id::kind(id) != Id::kMemory || Id::is(id, Id::kRegion)) return nullptr;
+    Entry& e = table.entries[Id::context(id)];
+    return Id::slot(id) < e.channels_max.load(std::memory_order_acquire) ? &e.channels[Id::slot(id)] : nullptr;
+  }
   // Why an id leads nowhere.
   static Code refuse(uint64_t id, const char* kind) noexcept;
 };

@@ -84,6 +84,20 @@ TEST_F(Bench, GivesTheSameKindsOfFiguresOverTcp) {
   EXPECT_NE(output_.find("stream 64 KiB over tcp, of bare TCP"), std::string::npos) << output_;
 }
 
+TEST_F(Bench, MeasuresOperationsOverTcp) {
+  ASSERT_TRUE(run({"--backend", "tcp", "--quick", "--rounds", "1", "--json", file("out.json"), "--case", "op write",
+                   "--case", "op read", "--case", "op add", "--case", "op stream"}))
+      << output_;
+  json all = figures();
+  ASSERT_TRUE(all.is_object()) << output_;
+  for (const char* name : {"op write", "op read", "op add"})
+    EXPECT_EQ(metrics_of(all, name, "tcp"), (std::set<std::string>{"p50_ns", "p99_ns", "p999_ns"})) << name;
+  EXPECT_EQ(metrics_of(all, "op stream", "tcp"), std::set<std::string>{"gb_per_s"});
+  for (const char* demand :
+       {"write 64 B over tcp", "read 64 B over tcp", "addition over tcp", "writes of 1 MiB over tcp"})
+    EXPECT_NE(output_.find(demand), std::string::npos) << demand << "\n" << output_;
+}
+
 TEST_F(Bench, MeasuresEveryPeerThatIsHereAndNamesTheOthers) {
   ASSERT_TRUE(run({"--quick", "--rounds", "1", "--peers", "--json", file("out.json"), "--case", "stream:1024"}))
       << output_;

@@ -45,6 +45,12 @@ Lane our_batch_lane(const std::string& backend, uint32_t wait, const Placement& 
   return {Lane::Role::kVariant, backend + kBatchSuffix, run, 0, {}, "", false};
 }
 
+// The same stream without a copy at either end.
+Lane our_in_place_lane(const std::string& backend, uint32_t wait, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) { return ringchan_in_place_sample(placement, backend, job, wait); };
+  return {Lane::Role::kVariant, backend + kInPlaceSuffix, run, 0, {}, "", false};
+}
+
 // Operations on directly granted memory, and the same without us.
 void add_direct_cases(std::vector<Case>* cases, const Placement& placement) {
   struct {
@@ -100,6 +106,36 @@ std::vector<Case> shm_cases(const Placement& placement, uint32_t wait) {
   return cases;
 }
 
+// Operations, carried and, over rdma, direct too, and the same without us: by bare verbs, or as request and response.
+void add_op_cases(std::vector<Case>* cases, const std::string& backend, const Placement& placement) {
+  bool rdma = backend == kOursRdma;
+  auto add = [&](Case c, auto run) {
+    auto lane = [&](Lane::Role role, const std::string& name, uint32_t flags) {
+      return Lane{role, name, [=](const Job& job) { return run(flags, job); }, 0, {}, "", false};
+    };
+    c.lanes.push_back(lane(Lane::Role::kOurs, backend, 0));
+    if (rdma) c.lanes.push_back(lane(Lane::Role::kVariant, backend + kDirectSuffix, RC_MR_DIRECT));
+    cases->push_back(std::move(c));
+  };
+  struct {
+    const char* name;
+    size_t bytes;
+    Op op;
+    const char* limit;
+  } in_step[] = {{"op write", 64, Op::kWrite, kWriteLat},
+                 {"op read", 64, Op::kRead, kReadLat},
+                 {"op add", 8, Op::kAdd, kAtomicLat}};
+  for (const auto& o : in_step) {
+    Op op = o.op;
+    Lane limit = rdma ? perftest_lane(o.limit, placement) : limit_lane(kBareTcp, bare_tcp_pingpong, placement);
+    add({o.name, o.bytes, pingpong_metrics(), {limit}},
+        [=, &placement](uint32_t flags, const Job& job) { return op_latency(placement, backend, flags, op, job); });
+  }
+  Lane limit = rdma ? perftest_lane(kWriteBw, placement) : limit_lane(kBareTcp, bare_tcp_stream, placement);
+  add({"op stream", 1 << 20, stream_metrics(1 << 20), {limit}},
+      [=, &placement](uint32_t flags, const Job& job) { return op_stream(placement, backend, flags, job); });
+}
+
 // Every case has one limit, a bare connection that waits in the same way.
 std::vector<Case> tcp_cases(const Placement& placement, uint32_t wait) {
   std::vector<Case> cases;
@@ -123,34 +159,8 @@ std::vector<Case> tcp_cases(const Placement& placement, uint32_t wait) {
                    wake_metrics(),
                    {limit_lane(kBareTcp, bare_tcp_wake, placement),
                     our_lane(kOursTcp, Test::kPingPong, RC_WAIT_SLEEP, placement)}});
+  add_op_cases(&cases, kOursTcp, placement);
   return cases;
-}
-
-// Operations, carried and direct, and the same by bare verbs.
-void add_op_cases(std::vector<Case>* cases, const std::string& backend, const Placement& placement) {
-  auto both = [&](Case c, auto run) {
-    auto lane = [&](Lane::Role role, const std::string& name, uint32_t flags) {
-      return Lane{role, name, [=](const Job& job) { return run(flags, job); }, 0, {}, "", false};
-    };
-    c.lanes.push_back(lane(Lane::Role::kOurs, backend, 0));
-    c.lanes.push_back(lane(Lane::Role::kVariant, backend + kDirectSuffix, RC_MR_DIRECT));
-    cases->push_back(std::move(c));
-  };
-  struct {
-    const char* name;
-    size_t bytes;
-    Op op;
-    const char* limit;
-  } in_step[] = {{"op write", 64, Op::kWrite, kWriteLat},
-                 {"op read", 64, Op::kRead, kReadLat},
-                 {"op add", 8, Op::kAdd, kAtomicLat}};
-  for (const auto& o : in_step) {
-    Op op = o.op;
-    both({o.name, o.bytes, pingpong_metrics(), {perftest_lane(o.limit, placement)}},
-         [=, &placement](uint32_t flags, const Job& job) { return op_latency(placement, backend, flags, op, job); });
-  }
-  both({"op stream", 1 << 20, stream_metrics(1 << 20), {perftest_lane(kWriteBw, placement)}},
-       [=, &placement](uint32_t flags, const Job& job) { return op_stream(placement, backend, flags, job); });
 }
 
 // Of two limits the first one is what the nearest thing costs: a WRITE, or a SEND.
@@ -169,6 +179,7 @@ std::vector<Case> rdma_cases(const Placement& placement, uint32_t wait) {
                      bytes,
                      stream_metrics(bytes),
                      {perftest_lane(kWriteBw, placement), our_lane(kOursRdma, Test::kStream, wait, placement)}});
+    if (bytes >= 4096) cases.back().lanes.push_back(our_in_place_lane(kOursRdma, wait, placement));
   }
   cases.push_back(
       {"wake",
@@ -304,10 +315,11 @@ int main(int argc, char** argv) {
   app.add_option("--plot", options.picture, "draw a picture (PNG) with gnuplot");
   app.add_flag("--peers", options.peers, "also measure what one could use instead");
   app.add_flag("--quick", options.quick, "fewer and shorter rounds: some 20 s, rougher figures");
-  app.add_option("--case", options.only,
-                 "only these: pingpong, stream, wake, "
-                 "\"direct write\" (read, swap, stream; shm), \"op write\" (read, add, stream; rdma), or one size of "
-                 "one, stream:1024");
+  app.add_option(
+      "--case", options.only,
+      "only these: pingpong, stream, wake, "
+      "\"direct write\" (read, swap, stream; shm), \"op write\" (read, add, stream; tcp, rdma), or one size of "
+      "one, stream:1024");
   app.add_option("--ring", options.ring_bytes, "bytes of a ring")->transform(CLI::AsSizeValue(false));
   app.add_option("--rounds", options.rounds, "rounds per case")->check(CLI::Range(1, 1000));
   app.add_option("--wait", options.wait, "how ringchan waits in ping-pong and stream")

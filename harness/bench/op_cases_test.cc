@@ -5,6 +5,7 @@
 
 #include "capi/rc.h"
 #include "harness/bench/clock.h"
+#include "harness/bench/ringchan_cases.h"
 
 namespace rcbench {
 namespace {
@@ -35,6 +36,16 @@ TEST_P(OpCases, WritesUnderWay) {
     EXPECT_EQ(sample.count, count);
     EXPECT_GT(sample.seconds, 0);
   }
+}
+
+// The content is checked by the loops.
+TEST_P(OpCases, AStreamInPlace) {
+  Sample sample = ringchan_in_place_sample(placement_, GetParam(), {65536, 100, 40, kRing}, RC_WAIT_SPIN);
+  ASSERT_TRUE(sample.ok) << sample.why;
+  EXPECT_EQ(sample.count, 100u);
+  Sample odd = ringchan_in_place_sample(placement_, GetParam(), {65536 - 8, 100, 40, kRing}, RC_WAIT_SPIN);
+  EXPECT_FALSE(odd.ok) << "a message wraps";
+  EXPECT_NE(odd.why.find("one piece"), std::string::npos) << odd.why;
 }
 
 INSTANTIATE_TEST_SUITE_P(Over, OpCases, testing::Values("shm", "tcp"));

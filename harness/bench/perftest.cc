@@ -83,7 +83,7 @@ Sample bandwidth_of(const std::vector<double>& figures) {
   return sample;
 }
 
-Sample perftest_sample(const std::string& limit, const Placement& placement, const Job& job) {
+Sample perftest_once(const std::string& limit, const Placement& placement, const Job& job) {
   std::istringstream words(limit);
   std::vector<std::string> argv;
   for (std::string word; words >> word;) argv.push_back(word);
@@ -100,19 +100,27 @@ Sample perftest_sample(const std::string& limit, const Placement& placement, con
     argv.push_back("-s");
     argv.push_back(std::to_string(job.bytes));
   }
-  Program server(argv, placement.cpu[0]);
+  Program server(argv, placement.cpu[1]);
   for (uint64_t until = monotonic_ns() + kUpNs; !listens(port);) {
     if (monotonic_ns() > until) return Sample::failure(limit + " does not listen");
     usleep(10000);
   }
   argv.push_back(at.address);
-  Program client(argv, placement.cpu[1]);
+  Program client(argv, placement.cpu[0]);  // it writes or asks, as our end 0 does
   if (!client.finish(kProgramS)) return Sample::failure(client.why());
   if (!server.finish(kProgramS)) return Sample::failure(server.why());
   std::vector<double> figures = figures_of(client.output());
   Sample sample =
       limit == kWriteBw ? bandwidth_of(figures) : latency_of(figures, limit != kReadLat && limit != kAtomicLat);
   if (!sample.ok) sample.why = limit + " printed something else than its figures: " + client.output();
+  return sample;
+}
+
+// On a machine that is busy perftest may not find out how fast its clock runs, and prints "inf".
+Sample perftest_sample(const std::string& limit, const Placement& placement, const Job& job) {
+  Sample sample = perftest_once(limit, placement, job);
+  for (int again = 0; again < 2 && !sample.ok && !sample.skipped; ++again)
+    sample = perftest_once(limit, placement, job);
   return sample;
 }
 

@@ -103,6 +103,36 @@ class RingchanBatchPort : public RingchanPort {
   size_t next_ = 0, end_ = 0;
 };
 
+// Each message is written and read where it lies in the ring.
+class RingchanInPlacePort : public RingchanPort {
+ public:
+  using RingchanPort::RingchanPort;
+
+  uint8_t* place(size_t n) {
+    rc_span spans[2];
+    must(rc_reserve(channel_, n, RC_FOREVER, spans), "rc_reserve");
+    return static_cast<uint8_t*>(in_one(spans[0].data, spans[0].bytes, n));
+  }
+  void send(const void*, size_t n) { must(rc_commit(channel_, n), "rc_commit"); }
+  const void* recv(void*, size_t n) {
+    if (viewed_ != 0) must(rc_release(channel_, viewed_), "rc_release");
+    rc_const_span spans[2];
+    must(rc_peek(channel_, n, RC_FOREVER, spans), "rc_peek");
+    viewed_ = n;
+    return in_one(spans[0].data, spans[0].bytes, n);
+  }
+
+ private:
+  template <class Data>
+  static Data in_one(Data data, size_t size, size_t n) {
+    if (size < n) throw std::runtime_error("a message does not lie in one piece: the ring is no multiple of its size");
+    return data;
+  }
+  size_t viewed_ = 0;
+};
+
+uint8_t* place_for(RingchanInPlacePort& port, const Buffer&, size_t n) { return port.place(n); }
+
 template <class Port>
 Sample sample_of(const Placement& placement, const std::string& backend, Test test, const Job& job, uint32_t wait) {
   std::string uri = fresh_uri(backend, wait == RC_WAIT_SLEEP);
@@ -139,6 +169,10 @@ Sample ringchan_sample(const Placement& placement, const std::string& backend, T
 
 Sample ringchan_batch_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait) {
   return sample_of<RingchanBatchPort>(placement, backend, Test::kStream, job, wait);
+}
+
+Sample ringchan_in_place_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait) {
+  return sample_of<RingchanInPlacePort>(placement, backend, Test::kStream, job, wait);
 }
 
 }  // namespace rcbench

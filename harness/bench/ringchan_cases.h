@@ -20,6 +20,9 @@ Sample ringchan_sample(const Placement& placement, const std::string& backend, T
 // A stream whose reader takes all that has arrived, up to 64 KiB a call, with rc_get_some.
 Sample ringchan_batch_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait);
 
+// A stream whose messages are written and read where they lie in the ring: rc_reserve, rc_commit, rc_peek, rc_release.
+Sample ringchan_in_place_sample(const Placement& placement, const std::string& backend, const Job& job, uint32_t wait);
+
 // Where two processes of this machine can meet over the backend, and nobody else does; sleeps: as ends that sleep must.
 // Throws if there is no such one.
 std::string fresh_uri(const std::string& backend, bool sleeps = false);
