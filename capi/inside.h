@@ -20,6 +20,7 @@ Code on_side(uint64_t id, Side side, F f) noexcept {
   Channel* c = Handles::channel(id);
   Code code = c == nullptr ? kHandle : c->enter(side, id);
   if (code != kOk) return refuse_channel(code, id);
+  c->end_leases();
   code = f(*c);
   if (c->has_descriptor()) c->update_readiness();
   c->leave(side);
