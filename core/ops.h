@@ -210,15 +210,15 @@ class Ops {
     uint64_t id;  // 0: nobody here has a handle
     uint64_t uses;
     State state;
-    bool for_peer;  // its region was allocated because the peer asked
-    bool shared;    // the peer reaches the memory by itself, whatever the state; the region stays held until unshare
-    bool ending;    // somebody is taking it back, without the lock
-    bool by_nic;    // the peer's NIC reaches it: the memory is exposed, not its pages shared
-    bool asked;     // the peer has been told to stop using it; by a NIC it is to answer
-    bool told;      // and that is written into the ring
-    bool answered;  // and it has stopped
-    int64_t due_ns;   // if shared: when its lease is over, or what comes then is to be tried again
-    Share exposed;  // to NICs
+    bool for_peer;   // its region was allocated because the peer asked
+    bool shared;     // the peer reaches the memory by itself, whatever the state; the region stays held until unshare
+    bool ending;     // somebody is taking it back, without the lock
+    bool by_nic;     // the peer's NIC reaches it: the memory is exposed, not its pages shared
+    bool asked;      // the peer has been told to stop using it; by a NIC it is to answer
+    bool told;       // and that is written into the ring
+    bool answered;   // and it has stopped
+    int64_t due_ns;  // if shared: when its lease is over, or what comes then is to be tried again
+    Share exposed;   // to NICs
     Lease lease;
     Regions::Piece piece;
   };
@@ -243,7 +243,7 @@ class Ops {
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
-  static constexpr int64_t kGoneNs = 0;  // when a direct grant has expired whose owner said so
+  static constexpr int64_t kGoneNs = 0;                    // when a direct grant has expired whose owner said so
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;

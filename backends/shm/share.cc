@@ -143,8 +143,8 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   return kOk;
 }
 
-// What the peer maps are the file's pages, and stays so. First this process's stores become its own, then, page by page,
-// all it sees; nothing of that is a moment in which a store of its threads could be lost.
+// What the peer maps are the file's pages, and stays so. First this process's stores become its own, then, page by
+// page, all it sees; nothing of that is a moment in which a store of its threads could be lost.
 Code shm_unshare(Share* share) noexcept {
   size_t bytes = whole_pages(share->bytes);
   uint64_t room = room_bytes();

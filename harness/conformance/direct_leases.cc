@@ -256,8 +256,8 @@ TEST_P(DirectLease, LosesNoStoreOfTheOwner) {
   for (int i = 0; i < (by_nic() ? 3 : 100); ++i) {
     rc_grant grant{0};
     bool leased = i % 2 == 0;
-    ASSERT_RC(RC_OK, rc_mr_grant(ch_, local_, 0, kPages * 4096, kAll | RC_MR_DIRECT, leased ? kMs : RC_LEASE_NONE,
-                                 &grant));
+    ASSERT_RC(RC_OK,
+              rc_mr_grant(ch_, local_, 0, kPages * 4096, kAll | RC_MR_DIRECT, leased ? kMs : RC_LEASE_NONE, &grant));
     std::atomic<bool> stop{false};
     std::thread storing([&] {
       while (!stop.load()) {

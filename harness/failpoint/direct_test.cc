@@ -166,7 +166,8 @@ class DirectCalls : public testing::Test {
     once(
         faults, "rc_mr_grant", [&] { return near.grant(&leased, 1); }, [&] { EXPECT_EQ(0u, grants_of(near.mr)); });
     once(
-        faults, "rc_grant_info", [&] { return rc_grant_info(leased, &lease); }, [&] { EXPECT_EQ(1u, grants_of(near.mr)); });
+        faults, "rc_grant_info", [&] { return rc_grant_info(leased, &lease); },
+        [&] { EXPECT_EQ(1u, grants_of(near.mr)); });
     EXPECT_EQ(0, lease.left_ns);
     EXPECT_EQ(0u, grants_of(near.mr));
     EXPECT_TRUE(all(near.at, kMine, 8));
@@ -209,8 +210,8 @@ TEST_F(DirectCalls, EachFailsOnce) {
   for (auto& [call, count] : calls) printf(" %s %u", call.c_str(), count);
   printf("\n");
   EXPECT_GT(faults, 40);
-  for (const char* call :
-       {"memfd_create", "posix_fallocate", "mmap", "mprotect", "mremap", "fcntl", "sendmsg", "recvmsg", "timerfd_create"})
+  for (const char* call : {"memfd_create", "posix_fallocate", "mmap", "mprotect", "mremap", "fcntl", "sendmsg",
+                           "recvmsg", "timerfd_create"})
     EXPECT_NE(0u, calls[call]) << call;
 }
 
