@@ -955,14 +955,15 @@ int32_t rc_message_release(rc_channel channel);
  *
  * LEASES. An honest peer of a direct grant is told RC_E_EXPIRED by its own clock. Whoever is not honest loses the
  * access in the first call that the owner makes on that channel after the end of the lease, before that call does
- * anything else; or earlier, in a call that waits on the channel meanwhile (but for one that was asleep before the
- * grant was given), by rc_progress_all or the progress thread, or by rc_mr_free of that region. rc_channel_fd and rc_fd
- * become readable at the end of the lease. Over rdma the peer is asked first whether something of its is under way, but
- * no call waits for that: the access is gone in the first such call after the answer, or half a second or more after
- * the end of the lease; what the NIC refuses then ends the channel. What cannot be done for lack of memory or mappings
- * is tried again by later calls, and rc_grant_info says why. An owner that makes none of these calls leaves the access
- * open. The handle stays until rc_grant_revoke. A channel that has given a direct grant with a lease has slower puts
- * and gets: while the lease lasts each of them looks at the clock. */
+ * anything else, which over shm takes as long as to copy the slice; or earlier, in a call that waits on the channel
+ * meanwhile (but for one that was asleep before the grant was given), by rc_progress_all or the progress thread, or by
+ * rc_mr_free of that region. rc_channel_fd and rc_fd become readable at the end of the lease. Over rdma the peer is
+ * asked first whether something of its is under way, but no call waits for that: the access is gone in the first such
+ * call after the answer, or half a second or more after the end of the lease; what the NIC refuses then ends the
+ * channel. What cannot be done for lack of memory or mappings is tried again by later calls, and rc_grant_info says
+ * why. An owner that makes none of these calls leaves the access open. The handle stays until rc_grant_revoke. A
+ * channel that has given a direct grant with a lease has slower puts and gets: while the lease lasts each of them looks
+ * at the clock. */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
  * Parameters: ctx; bytes - 1..mr_bytes, rounded up to whole pages of 4,096 inside; flags - 0 or RC_MR_UNINITIALISED; mr

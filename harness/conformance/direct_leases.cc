@@ -84,7 +84,7 @@ TEST_P(DirectLease, HasTakenTheMemoryAwayWhenTheFirstCallAfterItReturns) {
       [&] { return rc_try_put(ch_, &byte, 1); },
       [&] { return rc_ready(ch_, &n, nullptr); },
       [&] { return rc_progress(ch_); },
-      [&] { return static_cast<int32_t>(lease_of(grant).left_ns); },
+      [&] { return lease_of(grant).left_ns == 0 || by_nic() ? RC_OK : RC_E_IN_USE; },
       [&] { return rc_mr_free(local_) == RC_OK ? rc_mr_alloc(ctx_, kBytes, 0, &local_) : RC_E_IN_USE; },
       [&] {
         rc_remote none;
@@ -238,7 +238,7 @@ TEST_P(DirectLease, EndsALargeOneThatIsUnderWay) {
   int32_t code = RC_OK;
   EXPECT_TRUE(eventually([&] {
     int n = 0;
-    while (n < 16 && (code = rc_write(local_, 0, remote_, 0, kLarge, &requests[n])) == RC_OK) ++n;
+    while (n < (by_nic() ? 2 : 16) && (code = rc_write(local_, 0, remote_, 0, kLarge, &requests[n])) == RC_OK) ++n;
     for (int i = 0; i < n; ++i) {
       int32_t result = finish(requests[i]);
       EXPECT_TRUE(result == RC_OK || result == RC_E_EXPIRED) << result << rc_reason();
