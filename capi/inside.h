@@ -19,6 +19,7 @@ template <class F>
 Code inside(Channel* c, uint64_t id, Side side, F f) noexcept {
   Code code = c == nullptr ? kHandle : c->enter(side, id);
   if (code != kOk) return refuse_channel(code, id);
+  c->end_leases();
   code = f(*c);
   if (c->has_descriptor()) c->update_readiness();
   c->leave(side);

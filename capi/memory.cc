@@ -16,7 +16,7 @@ namespace {
 
 static_assert(kRead == RC_MR_READ && kWrite == RC_MR_WRITE && kAtomic == RC_MR_ATOMIC && kDirect == RC_MR_DIRECT);
 static_assert(kRights == RC_E_RIGHTS && kLimit == RC_E_LIMIT && kRevoked == RC_E_REVOKED && kFault == RC_E_FAULT);
-static_assert(kLeaseDefaultNs == RC_LEASE_DEFAULT && kLeaseMaxNs == RC_LEASE_MAX);
+static_assert(kLeaseDefaultNs == RC_LEASE_DEFAULT && kLeaseMaxNs == RC_LEASE_MAX && kLeaseNone == RC_LEASE_NONE);
 
 constexpr uint64_t kTokenMagic = 0x3130'6e65'6b6f'7472;  // "rtoken01"
 
@@ -49,15 +49,13 @@ int64_t left_of(const Lease& lease) noexcept {
   return lease.expires_ns > now ? lease.expires_ns - now : 0;
 }
 
-// Its end exchanges pages under the owner's address, so it must not come while the owner is not looking.
-Code check_direct(bool announced, int64_t lease_ns) noexcept {
+Code check_direct(bool announced, int64_t* lease_ns) noexcept {
   if (!announced) return fail_plain(kInvalid, "RC_MR_DIRECT and RC_MR_BY_TOKEN: no token leads to mapped memory");
-  if (lease_ns == RC_LEASE_NONE) return kOk;
-  return fail_plain(kInvalid, "a direct grant has no lease: lease_ns is RC_LEASE_NONE, and rc_grant_revoke ends it");
+  return *lease_ns == RC_LEASE_NONE ? kOk : check_lease(lease_ns);
 }
 
-Code write_lease(const Lease& lease, rc_lease* answer) noexcept {
-  rc_lease full = {0, lease.rights, lease.bytes, left_of(lease)};
+Code write_lease(const Lease& lease, int64_t left_ns, rc_lease* answer) noexcept {
+  rc_lease full = {0, lease.rights, lease.bytes, left_ns};
   return write_answer(answer, answer->size, &full, sizeof full, "rc_lease");
 }
 
@@ -143,7 +141,7 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
   grant->id = 0;
   bool direct = (rights & RC_MR_DIRECT) != 0, announced = (rights & RC_MR_BY_TOKEN) == 0;
   Code code = check_access("rights", rights & ~(RC_MR_BY_TOKEN | RC_MR_DIRECT));
-  if (code == kOk) code = direct ? check_direct(announced, lease_ns) : check_lease(&lease_ns);
+  if (code == kOk) code = direct ? check_direct(announced, &lease_ns) : check_lease(&lease_ns);
   if (code != kOk) return code;
   return on_side(channel.id, kPutSide, [&](Channel& c) noexcept {
     return c.grant(mr.id, offset, bytes, rights & (kAllRights | kDirect), lease_ns, announced, &grant->id);
@@ -158,8 +156,9 @@ int32_t rc_grant_info(rc_grant grant, rc_lease* lease) {
   if (lease == nullptr) return null_argument("lease");
   return on_part(grant.id, "grant", kPutSide, [&](Channel& c) noexcept {
     Lease found = {};
-    Code code = c.ops()->grant_lease(grant.id, &found);
-    return code == kOk ? write_lease(found, lease) : code;
+    int64_t left_ns = 0;
+    Code code = c.ops()->grant_lease(grant.id, &found, &left_ns);
+    return code == kOk ? write_lease(found, left_ns, lease) : code;
   });
 }
 
@@ -167,8 +166,9 @@ int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]) {
   if (token == nullptr) return null_argument("token");
   return on_part(grant.id, "grant", kPutSide, [&](Channel& c) noexcept {
     Lease lease = {};
-    Code code = c.ops()->grant_lease(grant.id, &lease);
-    int64_t left_ns = left_of(lease) == RC_LEASE_NONE ? kLeaseMaxNs : left_of(lease);
+    int64_t left_ns = 0;
+    Code code = c.ops()->grant_lease(grant.id, &lease, &left_ns);
+    if (left_ns == RC_LEASE_NONE) left_ns = kLeaseMaxNs;
     Token full = {kTokenMagic, lease.key, lease.bytes, left_ns, lease.rights & kAllRights, {}};
     if (code == kOk) memcpy(token, &full, sizeof full);
     return code;
@@ -222,7 +222,7 @@ int32_t rc_remote_info(rc_remote remote, rc_lease* lease) {
   return on_part(remote.id, "remote memory", kPutSide, [&](Channel& c) noexcept {
     Lease found = {};
     Code code = c.ops()->remote_lease(remote.id, &found);
-    return code == kOk ? write_lease(found, lease) : code;
+    return code == kOk ? write_lease(found, left_of(found), lease) : code;
   });
 }
 

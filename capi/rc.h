@@ -389,7 +389,7 @@ typedef struct rc_mesh_state {
 #define RC_TOKEN_BYTES 64
 #define RC_LEASE_DEFAULT INT64_C(60000000000) /* 60 s */
 #define RC_LEASE_MAX INT64_C(86400000000000)  /* 24 h */
-#define RC_LEASE_NONE INT64_C(-1)             /* of a direct grant: until it is revoked */
+#define RC_LEASE_NONE INT64_C(-1)             /* of a direct grant only: until it is revoked */
 
 /* What is known of a region. */
 typedef struct rc_region {
@@ -427,7 +427,8 @@ typedef struct rc_lease {
   uint32_t size;   /* in: sizeof(rc_lease) */
   uint32_t rights; /* RC_MR_*, with RC_MR_DIRECT of a direct grant */
   uint64_t bytes;
-  int64_t left_ns; /* until it expires, on this end's clock; 0: it has expired; RC_LEASE_NONE: it does not */
+  int64_t left_ns; /* until it expires, on this end's clock; 0: it has expired, at the owner: and no remote access can
+                    * touch the memory; RC_LEASE_NONE: it does not expire */
 } rc_lease;
 
 /* ------------------------------------------------------------------------------------------------- Library */
@@ -921,8 +922,8 @@ int32_t rc_message_release(rc_channel channel);
  * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
  *
  * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
- * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant lasts
- * longer, see there.
+ * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant whose
+ * lease is over is ended by the owner's next call, see "LEASES".
  *
  * DIRECT. A grant with RC_MR_DIRECT, over shm, lets the peer's processor reach the memory by itself: its rc_write,
  * rc_read, rc_compare_swap and rc_fetch_add are loads and stores, done when the call returns, without a system call and
@@ -930,26 +931,39 @@ int32_t rc_message_release(rc_channel channel);
  * the channel is in flight; the value of rc_write_imm always does. For that the pages of the slice become shared ones
  * while the grant lasts, so the slice is whole pages (or goes up to the region's end), the region is one of
  * rc_mr_alloc in a context with its own memory (no rc_config.memory), and nothing else uses it: no request, no other
- * grant. Rights are RC_MR_READ, or all three. It has no lease (RC_LEASE_NONE): it ends by rc_grant_revoke,
- * rc_mr_take_back, rc_channel_close and rc_close, and, if the channel is over, rc_mr_free. There the bytes move to
- * pages of this process alone, under the same address; what the peer still maps are the old ones, which is why an
- * operation of the peer in that moment may end with RC_OK and not be seen. While rc_mr_grant or one of these calls
- * runs, no thread of the owner may store into the slice: such a store may be lost, and so may the bytes of a rc_read or
- * rc_readv of the owner's own that arrive in it. When the peer dies or gives the
- * grant up, it ends only so. A child made by fork meanwhile shares the pages.
+ * grant. Rights are RC_MR_READ, or all three. It ends with its lease, and by rc_grant_revoke, rc_mr_take_back,
+ * rc_channel_close and rc_close, and, if the channel is over, rc_mr_free. There the pages become copies of this
+ * process's own, under the same address, and no store of the owner's is lost. What the peer still maps are the old
+ * ones, which is why an operation of the peer in that moment may end with RC_OK and not be seen. They stay, beside the
+ * copies, until the region is freed or granted directly again. While rc_mr_grant runs, no thread of the owner may store
+ * into the slice: such a store may be lost, and so may the bytes of a rc_read or rc_readv of the owner's own that
+ * arrive in it. When the peer dies or gives the grant up, it ends only so. A child made by fork meanwhile shares the
+ * pages.
  *
  * DIRECT OVER RDMA. There it is the peer's NIC that reaches the memory: the slice is registered with the owner's NIC by
  * itself, with these rights, and the peer's operations are RDMA WRITEs, READs and atomics of the channel, done without
  * the owner's processor. They are under way after the call as carried ones are: rc_request_wait tells the end, and they
  * go carried, in order, behind carried ones in flight. Any slice of any region will do, with any rights and beside
- * other grants; no page moves, and no store of the owner's is lost. It has no lease either, and ends the same way, or
+ * other grants; no page moves, and no store of the owner's is lost. It ends the same way, or
  * with the channel. rc_grant_revoke tells the peer first and waits until it answers that nothing of its is under way,
  * at most half a second, which is how long it takes if the peer is in no call meanwhile, or has more than that posted
  * to its NIC; rc_stop ends the wait at once. After that the NIC refuses the key, and a refused operation ends the
  * channel. Atomics are so among operations that come through that NIC, not with those of a processor, as carried ones
  * are. The asker's regions are registered as a whole at their first use with a channel, not per call, 64 of them at
  * once for each channel; one that is itself granted directly over shm is RC_E_IN_USE. They and the grants count towards
- * the memory that the process may lock (ulimit -l). */
+ * the memory that the process may lock (ulimit -l).
+ *
+ * LEASES. An honest peer of a direct grant is told RC_E_EXPIRED by its own clock. Whoever is not honest loses the
+ * access in the first call that the owner makes on that channel after the end of the lease, before that call does
+ * anything else, which over shm takes as long as to copy the slice; or earlier, in a call that waits on the channel
+ * meanwhile (but for one that was asleep before the grant was given), by rc_progress_all or the progress thread, or by
+ * rc_mr_free of that region. rc_channel_fd and rc_fd become readable at the end of the lease. Over rdma the peer is
+ * asked first whether something of its is under way, but no call waits for that: the access is gone in the first such
+ * call after the answer, or half a second or more after the end of the lease; what the NIC refuses then ends the
+ * channel. What cannot be done for lack of memory or mappings is tried again by later calls, and rc_grant_info says
+ * why. An owner that makes none of these calls leaves the access open. The handle stays until rc_grant_revoke. A
+ * channel that has given a direct grant with a lease has slower puts and gets: while the lease lasts each of them looks
+ * at the clock. */
 
 /* Makes a region in the pool of rc_config.mr_bytes.
  * Parameters: ctx; bytes - 1..mr_bytes, rounded up to whole pages of 4,096 inside; flags - 0 or RC_MR_UNINITIALISED; mr
@@ -970,7 +984,8 @@ int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc
 /* Frees a region, or ends a registration.
  * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
  * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_SYSTEM (a direct grant of a channel that is over, as
- * rc_grant_revoke). Grants whose lease is over, and whatever belonged to a channel that has ended, do not count.
+ * rc_grant_revoke). Grants whose lease is over (direct ones: that have been taken away, see "LEASES"), and whatever
+ * belonged to a channel that has ended, do not count.
  * Blocks: no; while a slice is copied if such a grant is to be taken back. Threads: any. Order: after its last use.
  * Since: 0.2. */
 int32_t rc_mr_free(rc_mr mr);
@@ -1000,14 +1015,14 @@ int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
 /* Grants the peer of a channel access to a slice of a region and announces it: the peer gets it by rc_remote_get.
  * Parameters: channel; mr - of the channel's context; offset, bytes - the slice; rights - RC_MR_*, at most the region's
  * access; with RC_MR_BY_TOKEN nothing is announced, with RC_MR_DIRECT see above; lease_ns - nanoseconds, 0:
- * RC_LEASE_DEFAULT, at most RC_LEASE_MAX; of a direct grant RC_LEASE_NONE; grant - out. Returns: RC_OK; RC_E_HANDLE;
- * RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease of a direct grant); RC_E_RANGE; RC_E_RIGHTS (also: a direct one
- * cannot have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not
- * taken the direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for
- * them first; or: a direct grant over shm is alone in its region); RC_E_ALIGNMENT (direct, shm: not whole pages);
- * RC_E_UNSUPPORTED (the channel has no operations; direct: not over this backend; over shm not this memory, or not for
- * writing where vm.overcommit_memory is 2; over rdma not these rights: access= in the URI, or the device); RC_E_SYSTEM
- * (no random bits; direct: a call of the system failed, the reason says which); RC_E_NO_SPACE, RC_E_NO_MEMORY,
+ * RC_LEASE_DEFAULT, at most RC_LEASE_MAX; of a direct grant also RC_LEASE_NONE; grant - out. Returns: RC_OK;
+ * RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease); RC_E_RANGE; RC_E_RIGHTS (also: a direct one cannot
+ * have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not taken the
+ * direct ones before); RC_E_IN_USE (requests in flight, on any channel, move bytes of the region: wait for them first;
+ * or: a direct grant over shm is alone in its region); RC_E_ALIGNMENT (direct, shm: not whole pages); RC_E_UNSUPPORTED
+ * (the channel has no operations; direct: not over this backend; over shm not this memory, or not for writing where
+ * vm.overcommit_memory is 2; over rdma not these rights: access= in the URI, or the device); RC_E_SYSTEM (no random
+ * bits; direct: a call of the system failed, the reason says which); RC_E_NO_SPACE, RC_E_NO_MEMORY,
  * RC_E_NO_DESCRIPTORS, RC_E_NO_PERMISSION (direct: what the system answered); RC_E_CLOSED; RC_E_PEER_DEAD;
  * RC_E_CORRUPT; RC_E_CLOSING. Blocks: no; direct: while the slice is copied. Threads: put side. Order: the peer gets
  * grants in order. Since: 0.2. */
@@ -1024,8 +1039,11 @@ int32_t rc_mr_grant(rc_channel channel, rc_mr mr, uint64_t offset, uint64_t byte
 int32_t rc_grant_revoke(rc_grant grant);
 
 /* Tells what a grant is worth still.
- * Parameters: grant; lease - in: its size; out: the rest. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY;
- * RC_E_CONFIG. Blocks: no. Threads: put side. Order: none. Since: 0.2. */
+ * Parameters: grant; lease - in: its size; out: the rest; over rdma left_ns counts half a second more from the end of a
+ * direct grant's lease on, until the access is gone. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_CONFIG;
+ * RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_SYSTEM (the lease of a direct grant is over, and it cannot be taken away now, as
+ * rc_grant_revoke). Blocks: no; while a slice is copied whose lease is over. Threads: put side. Order: none. Since:
+ * 0.2. */
 int32_t rc_grant_info(rc_grant grant, rc_lease* lease);
 
 /* Writes a grant down as bytes that may go to the peer by any way; whoever has them on the peer's end of this channel
@@ -1097,6 +1115,7 @@ int32_t rc_remote_release(rc_remote remote);
 /* Writes bytes of a region into the peer's memory.
  * Parameters: mr, offset, bytes - the local slice, access RC_MR_READ; remote, remote_offset - where to; request - out
  * or NULL. Returns: RC_OK: it is posted; RC_E_RANGE; RC_E_RIGHTS (of the region, or of the grant); RC_E_REVOKED;
+ * RC_E_EXPIRED (of a direct grant; of others rc_request_wait says it);
  * RC_E_POOL (requests_max are in flight; direct over rdma: in 64 regions); direct over rdma, where the region cannot be
  * registered: RC_E_NO_MEMORY (ulimit -l), RC_E_IN_USE (it is granted directly over shm), RC_E_SYSTEM; RC_E_HANDLE;
  * RC_E_FORKED; RC_E_BUSY; RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_NO_DEVICE, RC_E_SYSTEM (this end's device or

@@ -73,7 +73,7 @@ Code Channel::shut(uint64_t id) noexcept {
 }
 
 void Channel::reopen(uint64_t id) noexcept {
-  if (over_.load(std::memory_order_relaxed) == kOk) runway_id_.store(id, std::memory_order_release);
+  if (over_.load(std::memory_order_relaxed) == kOk && !keeps_time()) runway_id_.store(id, std::memory_order_release);
   id_.store(id, std::memory_order_release);  // pairs with the acquire in enter
 }
 
@@ -107,6 +107,7 @@ Code Channel::close() noexcept {
   close_readiness();
   if (driven_.load(std::memory_order_relaxed)) context_->stop_driving(drive_fd());
   Code code = ops_ != nullptr ? ops_->close() : kOk;
+  stop_keeping_time();
   link_->ops->close(*context_, link_);
   if (ops_ != nullptr) ops_->closed();
   return code;

@@ -119,6 +119,10 @@ class Channel {
   Code remote_get(int64_t timeout_ns, uint64_t* remote) noexcept;
   Code region_get(int64_t timeout_ns, uint64_t* region) noexcept;
   Code imm_get(int64_t timeout_ns, uint32_t* imm) noexcept;
+  // Before anything else of a call: takes away what was granted directly and whose lease is over.
+  void end_leases() noexcept {
+    if (ops_ != nullptr && ops_->leased()) ops_->end_leases();
+  }
   // Null: this channel has no operations.
   Ops* ops() const noexcept { return ops_; }
   // kOk: the channel has operations and works. Else what was under way has ended too.
@@ -140,6 +144,11 @@ class Channel {
   bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
   void update_readiness() noexcept;
   void close_readiness() noexcept;
+  // From now on every call looks at the clock, and whoever waits for the channel's descriptor, or drives it, is woken
+  // when a lease is over.
+  Code keep_time() noexcept;
+  bool keeps_time() const noexcept { return ops_ != nullptr && ops_->timer() >= 0; }
+  void stop_keeping_time() noexcept;
   // The id under which the caller got it; see Context::adopt_channel. Under the context's ready lock.
   uint64_t adopted_id = 0;
 

@@ -81,6 +81,7 @@ Code Channel::request_cancel(uint64_t request) noexcept {
 Code Channel::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
                     uint64_t* grant) noexcept {
   Code code = ops_gate();
+  if (code == kOk && (rights & kDirect) != 0 && lease_ns != kLeaseNone) code = keep_time();
   if (code == kOk) code = ops_->grant(region, offset, bytes, rights, lease_ns, announced, grant);
   if (code == kOk && ops_->behind()) allow_straight(kPutSide);
   return code;
@@ -89,11 +90,10 @@ Code Channel::grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t r
 // A peer whose NIC may be at work in the memory is waited for, but not for long: then the NIC is refused, and that ends
 // the channel.
 Code Channel::revoke(uint64_t grant) noexcept {
-  constexpr int64_t kAnswerNs = int64_t{500} * 1000 * 1000;
   Code code = ops_->revoke(grant, true);
   if (code != kWouldBlock) return code;
   wait_for_ops(
-      kPutSide, [&]() noexcept { return code = ops_->revoke(grant, true); }, kAnswerNs);
+      kPutSide, [&]() noexcept { return code = ops_->revoke(grant, true); }, kNicWaitNs);
   return code == kWouldBlock ? ops_->revoke(grant, false) : code;
 }
 

@@ -132,6 +132,8 @@ class Context {
   Code ready(uint64_t* ids, uint32_t capacity, uint32_t* count, int64_t timeout_ns) noexcept;
   void forget_ready(int fd) noexcept;
   Code progress() noexcept;
+  // A descriptor of the channel's: when it is readable somebody is to drive it.
+  bool drive_at(int fd, uint64_t id) noexcept;
   void stop_driving(int fd) noexcept;
 
   // --- memory ---

@@ -27,6 +27,7 @@ class Deadline {
   // Nanoseconds left, at least 0.
   int64_t left(int64_t now) const noexcept { return at_ > now ? at_ - now : 0; }
   Deadline or_at(int64_t at) const noexcept { return at > at_ ? Deadline(at) : *this; }
+  Deadline or_before(int64_t at) const noexcept { return at < at_ ? Deadline(at) : *this; }
   Deadline sooner(int64_t timeout_ns) const noexcept {
     Deadline other = after(timeout_ns);
     return other.at_ < at_ ? other : *this;

@@ -88,7 +88,9 @@ Code Ops::run_direct(const Operation& op, const Remote& remote, uint8_t* local, 
     lock_.unlock();
     lock_.lock();
     if (over_) return why_;
-    if (remote.id != id || remote.at == nullptr) return kRevoked;
+    if (remote.id != id) return kRevoked;
+    if (remote.at == nullptr) return gone(remote);
+    if (remote.lease.over(now_ns())) return kExpired;
   }
 }
 
@@ -187,6 +189,7 @@ Code Ops::share(Grant& g) noexcept {
   Code code = link_->ops->extras->share(link_, g.lease.key.id, g.lease.rights, share);
   lock_.lock();
   g.ending = false;
+  if (code == kOk && g.due_ns != kNeverNs) set_due();
   if (code == kOk) return kOk;
   g.shared = false;
   regions_->let_go(g.by_nic ? Hold::kGrant : Hold::kShare, g.piece.slot);
@@ -213,6 +216,7 @@ Code Ops::unshare(Grant& g) noexcept {
   g.ending = false;
   if (code != kOk) return code;
   g.shared = false;
+  if (g.due_ns != kNeverNs) set_due();
   regions_->let_go(g.by_nic ? Hold::kGrant : Hold::kShare, g.piece.slot);
   return kOk;
 }

@@ -66,7 +66,11 @@ Code Channel::drive_inside() noexcept {
 Code Channel::drive(uint64_t id) noexcept {
   // Pairs with claim and the fence in evict: either it sees us inside, or we see the id gone.
   driving_.exchange(1, std::memory_order_seq_cst);
-  Code code = id_.load(std::memory_order_seq_cst) == id ? drive_inside() : kHandle;
+  Code code = kHandle;
+  if (id_.load(std::memory_order_seq_cst) == id) {
+    end_leases();  // also of a channel that is over
+    code = drive_inside();
+  }
   driving_.store(0, std::memory_order_release);
   return code;
 }
@@ -82,13 +86,17 @@ void Channel::stop_being_driven(uint64_t id) noexcept {
 Code Context::start_driving(Channel* channel, uint64_t id) noexcept {
   int fd = channel->drive_fd();
   if (fd < 0) return kOk;
+  if (!drive_at(fd, id) || (channel->keeps_time() && !drive_at(channel->ops()->timer(), id)))
+    return fail_errno(kSystem, "watching a channel for progress", errno);
+  channel->allow_driving();
+  return kOk;
+}
+
+bool Context::drive_at(int fd, uint64_t id) noexcept {
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.u64 = id;
-  if (epoll_ctl(drive_fd_.load(std::memory_order_relaxed), EPOLL_CTL_ADD, fd, &event) != 0)
-    return errno == EEXIST ? kOk : fail_errno(kSystem, "watching a channel for progress", errno);
-  channel->allow_driving();
-  return kOk;
+  return epoll_ctl(drive_fd_.load(std::memory_order_relaxed), EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
 }
 
 void Context::stop_driving(int fd) noexcept {

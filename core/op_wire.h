@@ -43,9 +43,9 @@ enum OpType : uint32_t {
   kOpRelease = 8,   // key: it is not needed any more
   kOpImm = 9,       // key, offset, value = bytes that are there already, word = the immediate
   // Announcements: no answer.
-  kOpGrant = 16,    // key, value = bytes, compare = lease in ns, or 0 with kDirect: until revoked; word = rights.
+  kOpGrant = 16,    // key, value = bytes, compare = lease in ns, 0 with kDirect: until revoked; word = rights.
                     // For a NIC also offset = the address of the first byte, request = the NIC's key
-  kOpRevoke = 17,   // key; word = 1: answered by a kOpRevoked
+  kOpRevoke = 17,   // key; word = 1: answered by a kOpRevoked; value = 1: because its lease is over
   kOpRevoked = 18,  // key: nothing of this end is under way to that memory, and nothing will be
   // Answers: `request` is the asker's number.
   kOpData = 32,  // compare = how many bytes came before; payload

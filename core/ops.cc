@@ -44,6 +44,8 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   open_ = true;
   for_peer_bytes_ = 0;
   newest_direct_ = {};
+  timer_fd_ = -1;
+  due_ns_.store(kNeverNs, std::memory_order_relaxed);
   wrong_ = nullptr;
   over_ = false;
   tx_.init(link->outbox_op_ring(), link->op_ring_bytes, 0);
@@ -81,6 +83,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
 Code Ops::close() noexcept {
   abort(kClosing);
   Locked locked(this);
+  open_ = false;  // other threads, in reap, begin nothing that would have to be waited for
   Code code = kOk;
   for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].id = 0;
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
@@ -96,7 +99,7 @@ Code Ops::close() noexcept {
   }
   for (uint32_t i = 0; i < kRemotesMax; ++i) drop_remote(remotes_[i]);
   drop_local();
-  open_ = false;
+  set_due();
   return code;
 }
 
@@ -137,6 +140,7 @@ bool Ops::news() noexcept {
 }
 
 Code Ops::serve() noexcept {
+  if (leased()) end_leases();
   if (idle()) return kOk;
   Locked locked(this);
   return serve_locked();
@@ -280,19 +284,21 @@ bool Ops::send_item(uint32_t item) noexcept {
   frame.type = revoked ? kOpRevoke : kOpGrant;
   frame.key = g.lease.key;
   frame.word = revoked && g.by_nic ? 1 : 0;
+  frame.value = g.state == Grant::kLapsed ? 1 : 0;
   if (!revoked && g.by_nic) {
     frame.offset = g.exposed.address;
     frame.request = g.exposed.key;
   }
   if (!revoked) {
-    int64_t left = g.lease.expires_ns - now_ns();
-    frame.word = g.lease.rights;
-    frame.value = g.lease.bytes;
-    frame.compare = (g.lease.rights & kDirect) == 0 && left > 0 ? static_cast<uint64_t>(left) : 0;
+    const Lease& lease = g.lease;
+    int64_t left = lease.expires_ns - now_ns(), least = (lease.rights & kDirect) != 0 ? 1 : 0;
+    frame.word = lease.rights;
+    frame.value = lease.bytes;
+    if (lease.expires_ns != kNeverNs) frame.compare = static_cast<uint64_t>(left > least ? left : least);
   }
   write_frame(frame);
   g.told = revoked;
-  if (revoked && !g.shared) free_grant(g);
+  if (revoked && !g.shared && g.id == 0) free_grant(g);
   return true;
 }
 

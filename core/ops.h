@@ -25,8 +25,11 @@ struct Limits;
 inline constexpr int64_t kLeaseDefaultNs = int64_t{60} * 1000 * 1000 * 1000;
 inline constexpr int64_t kLeaseMaxNs = int64_t{24} * 3600 * 1000 * 1000 * 1000;
 
-// When a direct grant expires.
+// The lease of a direct grant that lasts until it is revoked, and when that expires.
+inline constexpr int64_t kLeaseNone = -1;
 inline constexpr int64_t kNeverNs = INT64_MAX;
+// A peer whose NIC may be at work in memory that is to be taken away is waited for no longer.
+inline constexpr int64_t kNicWaitNs = int64_t{500} * 1000 * 1000;
 inline constexpr uint64_t kDirectMax = uint64_t{1} << 40;
 
 // Held for the length of a ring's copy at most; who cannot say so uses try_lock.
@@ -78,6 +81,7 @@ struct Lease {
   uint64_t bytes;
   uint32_t rights;
   int64_t expires_ns;  // on this end's clock; the owner's counts
+  bool over(int64_t now) const noexcept { return now >= expires_ns; }
 };
 
 // How a request ended, as the completion queue tells it.
@@ -120,6 +124,14 @@ class Ops {
   void abort(Code why) noexcept;
   // Lets go of regions whose lease is over.
   void reap() noexcept;
+  // When end_leases has something to do; kNeverNs: no direct grant has a lease that has not ended. (ops_leases.cc)
+  int64_t due_ns() const noexcept { return due_ns_.load(std::memory_order_relaxed); }
+  bool leased() const noexcept { return due_ns() != kNeverNs; }
+  // Takes away what was granted directly and whose lease is over, in whatever thread this is.
+  void end_leases() noexcept;
+  // A timerfd that is kept at due_ns; -1: none. The caller's.
+  void set_timer(int fd) noexcept;
+  int timer() const noexcept { return timer_fd_; }
 
   // --- asking (ops_requests.cc) ---
   Code post(const Operation& operation, bool detached, uint64_t* request) noexcept;
@@ -147,7 +159,8 @@ class Ops {
              uint64_t* grant) noexcept;
   // kWouldBlock, if patient: a NIC of the peer's may still be at work, and the peer has been asked (ops_nic.cc).
   Code revoke(uint64_t grant, bool patient) noexcept;
-  Code grant_lease(uint64_t grant, Lease* lease) noexcept;
+  // left_ns: until the peer does not reach the memory any more; kLeaseNone: until it is revoked.
+  Code grant_lease(uint64_t grant, Lease* lease, int64_t* left_ns) noexcept;
   Code next_imm(uint32_t* imm) noexcept;
   Code next_returned(uint64_t* region) noexcept;
 
@@ -181,6 +194,7 @@ class Ops {
     bool kept;    // the NIC knows its local regions
     uint32_t far_key;
     uint64_t far_address;
+    int64_t far_expires_ns;
     uint64_t ticket;  // 0: the NIC has no part in it
   };
   // What is owed for one of the peer's requests.
@@ -196,14 +210,15 @@ class Ops {
     uint64_t id;  // 0: nobody here has a handle
     uint64_t uses;
     State state;
-    bool for_peer;  // its region was allocated because the peer asked
-    bool shared;    // the peer reaches the memory by itself, whatever the state; the region stays held until unshare
-    bool ending;    // somebody is taking it back, without the lock
-    bool by_nic;    // the peer's NIC reaches it: the memory is exposed, not its pages shared
-    bool asked;     // the peer has been asked to stop using it
-    bool told;      // and that is written into the ring
-    bool answered;  // and it has stopped
-    Share exposed;  // to NICs
+    bool for_peer;   // its region was allocated because the peer asked
+    bool shared;     // the peer reaches the memory by itself, whatever the state; the region stays held until unshare
+    bool ending;     // somebody is taking it back, without the lock
+    bool by_nic;     // the peer's NIC reaches it: the memory is exposed, not its pages shared
+    bool asked;      // the peer has been told to stop using it; by a NIC it is to answer
+    bool told;       // and that is written into the ring
+    bool answered;   // and it has stopped
+    int64_t due_ns;  // if shared: when its lease is over, or what comes then is to be tried again
+    Share exposed;   // to NICs
     Lease lease;
     Regions::Piece piece;
   };
@@ -228,6 +243,7 @@ class Ops {
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
+  static constexpr int64_t kGoneNs = 0;                    // when a direct grant has expired whose owner said so
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;
@@ -274,7 +290,9 @@ class Ops {
   Code find_remote(uint64_t id, Remote** remote) noexcept;
   Remote* hold_remote(uint32_t slot, const Lease& lease, Remote::State state) noexcept;
   void drop_remote(Remote& remote) noexcept;
-  void forget_key(uint64_t key_id) noexcept;
+  void forget_key(uint64_t key_id, bool expired) noexcept;
+  // Why what is gone is gone.
+  static Code gone(const Remote& remote) noexcept { return remote.lease.expires_ns == kGoneNs ? kExpired : kRevoked; }
 
   // direct.cc.
   bool goes_direct(const Remote& remote) const noexcept { return remote.at != nullptr && in_flight_ == 0; }
@@ -310,7 +328,7 @@ class Ops {
   bool move(Request& request) noexcept;
   // What the NIC has done.
   void land() noexcept;
-  void stop_using(const RemoteKey& key, bool answer) noexcept;
+  void stop_using(const RemoteKey& key, Code why, bool answer) noexcept;
   bool send_revoked(uint32_t slot) noexcept;
   Code revoke_by_nic(Grant& grant, bool patient) noexcept;
 
@@ -322,11 +340,14 @@ class Ops {
   void end_grant(Grant& grant, Grant::State state) noexcept;
   void free_grant(Grant& grant) noexcept;
   void expire(int64_t now) noexcept;
+  Code end_lease(Grant& grant, int64_t now) noexcept;
+  void set_due() noexcept;
 
   SpinLock lock_;
   std::atomic<uint64_t> applied_{0};  // op tail up to which everything has been executed
   std::atomic<bool> pending_{false};  // something waits for room
   std::atomic<bool> behind_{false};
+  std::atomic<int64_t> due_ns_{kNeverNs};  // the first of the grants' that are shared
   const Inbox* inbox_ = nullptr;
   // The rest is under the lock.
   Inbox* outbox_ = nullptr;
@@ -341,6 +362,7 @@ class Ops {
   uint32_t channel_slot_ = 0;
   uint32_t requests_count_ = 0;  // agreed
   bool open_ = false;            // there is a link
+  int timer_fd_ = -1;
   uint32_t in_flight_ = 0;       // requests that the peer has to do, or is to be told of
   uint32_t by_nic_count_ = 0;    // of these, those that the NIC does
   uint64_t last_ticket_ = 0;     // of the NIC

@@ -57,6 +57,7 @@ void Ops::done_already(Code result, bool detached, uint64_t* request) noexcept {
 bool Ops::move(Request& r) noexcept {
   bool atomic = r.frame.type == kOpSwap || r.frame.type == kOpAdd;
   uint64_t bytes = atomic ? sizeof(uint64_t) : r.frame.value;
+  if (r.far_expires_ns != kNeverNs && now_ns() >= r.far_expires_ns && r.result == kOk) r.result = kExpired;
   while (r.done < bytes && r.result == kOk) {
     uint8_t* at = nullptr;
     Slice piece = {0, 0, sizeof(uint64_t)};
@@ -99,10 +100,10 @@ void Ops::land() noexcept {
 }
 
 // What has not been posted will not be; what has, the owner waits for.
-void Ops::stop_using(const RemoteKey& key, bool answer) noexcept {
+void Ops::stop_using(const RemoteKey& key, Code why, bool answer) noexcept {
   for (uint32_t i = 0; i < requests_count_; ++i) {
     Request& r = requests_[i];
-    if (r.state == Request::kQueued && r.by_nic && r.frame.key.id == key.id) r.result = kRevoked;
+    if (r.state == Request::kQueued && r.by_nic && r.frame.key.id == key.id) r.result = why;
   }
   if (!answer) return;
   uint64_t& place = to_answer_[key.slot()];
@@ -127,7 +128,12 @@ bool Ops::take_revoked(const OpFrame& f) noexcept {
   uint32_t slot = f.key.slot();
   if (f.bytes != 0 || slot >= kGrantsMax) return false;
   Grant& g = grants_[slot];
-  if (g.by_nic && g.lease.key.id == f.key.id && g.state == Grant::kOver) g.answered = true;  // else it comes too late
+  if (!g.by_nic || g.lease.key.id != f.key.id || !g.asked) return true;  // it comes too late
+  g.answered = true;
+  if (g.state == Grant::kLapsed) {  // nobody waits for it, so the next call is to see to it
+    g.due_ns = 1;
+    set_due();
+  }
   return true;
 }
 

@@ -48,7 +48,7 @@ Code Ops::remote_lease(uint64_t remote, Lease* lease) noexcept {
   Code code = find_remote(remote, &r);
   if (code != kOk || r == nullptr) return code;
   *lease = r->lease;
-  return r->state == Remote::kGone ? tell(kRevoked) : kOk;
+  return r->state == Remote::kGone && gone(*r) != kExpired ? tell(kRevoked) : kOk;
 }
 
 void Ops::forget_remote(uint64_t remote) noexcept {
@@ -85,13 +85,13 @@ bool Ops::take_grant(const OpFrame& f) noexcept {
   bool sensible =
       f.bytes == 0 && slot < kGrantsMax && f.value != 0 && (f.word & kAllRights) != 0 &&
       (f.word & ~(kAllRights | kDirect)) == 0 && f.compare <= static_cast<uint64_t>(kLeaseMaxNs) &&
-      (!direct || (f.value <= kDirectMax && f.compare == 0)) &&
+      (!direct || f.value <= kDirectMax) &&
       (!direct || (by_nic ? !__builtin_add_overflow(f.offset, f.value, &end) : pages_allow(f.word & kAllRights)));
   if (!sensible) return false;
   Remote& r = remotes_[slot];
   if (r.state == Remote::kLive || r.state == Remote::kUnread)
     return false;  // the owner gives a slot again after revoke
-  int64_t expires_ns = direct ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
+  int64_t expires_ns = direct && f.compare == 0 ? kNeverNs : now_ns() + static_cast<int64_t>(f.compare);
   Remote* held = hold_remote(slot, {f.key, f.value, f.word, expires_ns}, Remote::kUnread);
   held->by_nic = by_nic;
   held->key = f.request;
@@ -102,7 +102,7 @@ bool Ops::take_grant(const OpFrame& f) noexcept {
 }
 
 // The owner may give the slot again at once, so this must not wait for who holds the handle.
-void Ops::forget_key(uint64_t key_id) noexcept {
+void Ops::forget_key(uint64_t key_id, bool expired) noexcept {
   for (uint32_t i = 0; i < kRemotesMax; ++i) {
     Remote& r = remotes_[i];
     if (r.state == Remote::kFree || r.lease.key.id != key_id) continue;
@@ -111,16 +111,17 @@ void Ops::forget_key(uint64_t key_id) noexcept {
     } else {
       leave(r);
       r.state = Remote::kGone;
+      if (expired) r.lease.expires_ns = kGoneNs;
     }
   }
 }
 
 bool Ops::take_revoke(const OpFrame& f) noexcept {
-  bool answer = f.word != 0;
+  bool answer = f.word != 0, expired = f.value != 0;
   // Key 0 is no grant's: where answers are owed it says that none is.
   if (f.bytes != 0 || (answer && (f.key.slot() >= kGrantsMax || f.key.id == 0))) return false;
-  forget_key(f.key.id);
-  stop_using(f.key, answer);
+  forget_key(f.key.id, expired);
+  stop_using(f.key, expired ? kExpired : kRevoked, answer);
   return true;
 }
 

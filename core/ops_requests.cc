@@ -136,7 +136,9 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   if (remote->id != op.remote) return tell(kRevoked);
   bool atomic = op.type == kOpSwap || op.type == kOpAdd;
   const Lease& lease = remote->lease;
-  if (remote->state == Remote::kGone) return tell(kRevoked);
+  if (remote->state == Remote::kGone) return tell(gone(*remote));
+  bool leased = (lease.rights & kDirect) != 0 && lease.expires_ns != kNeverNs;
+  if (leased && lease.over(now_ns())) return tell(kExpired);
   if ((lease.rights & right_for(op.type)) == 0) return tell(kRights);
   if (op.bytes == 0 || op.bytes > lease.bytes || op.remote_offset > lease.bytes - op.bytes) {
     return fail(kRange, "%llu bytes at offset %llu are not within the %llu granted, or none",
@@ -171,6 +173,7 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   r->kept = kept != nullptr;
   r->far_key = remote->key;
   r->far_address = remote->address;
+  r->far_expires_ns = lease.expires_ns;
   by_nic_count_ += by_nic ? 1 : 0;
   *request = r->id;
   serve_locked();  // what fails here ends the channel, and the request with it
@@ -197,7 +200,7 @@ Code Ops::post_return(uint64_t remote, uint64_t* request) noexcept {
   Remote* held = nullptr;
   Code code = find_remote(remote, &held);
   if (code != kOk || held == nullptr) return code;
-  if (held->state == Remote::kGone) return tell(kRevoked);
+  if (held->state == Remote::kGone) return tell(gone(*held));
   OpFrame frame = {};
   frame.type = kOpReturn;
   frame.key = held->lease.key;
@@ -325,7 +328,7 @@ bool Ops::take_done(const OpFrame& f) noexcept {
     Lease lease = {f.key, r.frame.value, r.frame.word, now_ns() + static_cast<int64_t>(f.compare)};
     r.remote = hold_remote(slot, lease, Remote::kLive)->id;
   }
-  if (r.frame.type == kOpReturn && result == kOk) forget_key(r.frame.key.id);
+  if (r.frame.type == kOpReturn && result == kOk) forget_key(r.frame.key.id, false);
   if (r.ticket != 0 && !nic().done(link_, r.ticket)) {  // the bytes before an immediate: the NIC may still read them
     r.result = result;
     r.value = f.value;

@@ -31,7 +31,7 @@ Code Ops::check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t 
   if (key.slot() >= kGrantsMax) return kRevoked;
   Grant& g = grants_[key.slot()];
   if ((g.state != Grant::kLive && g.state != Grant::kLapsed) || !same_key(g.lease.key, key)) return kRevoked;
-  if (g.state == Grant::kLapsed || now_ns() >= g.lease.expires_ns) return kExpired;
+  if (g.state == Grant::kLapsed || g.lease.over(now_ns())) return kExpired;
   if ((g.lease.rights & right) != right) return kRights;
   if (bytes == 0 || bytes > g.lease.bytes || offset > g.lease.bytes - bytes) return kRange;
   *grant = &g;
@@ -53,7 +53,7 @@ Code Ops::make_grant(const Regions::Piece& piece, uint64_t bytes, uint32_t right
   g.state = Grant::kLive;
   g.for_peer = for_peer;
   g.shared = g.ending = g.by_nic = g.asked = g.told = g.answered = false;
-  int64_t expires_ns = (rights & kDirect) != 0 ? kNeverNs : now_ns() + lease_ns;
+  int64_t expires_ns = g.due_ns = lease_ns == kLeaseNone ? kNeverNs : now_ns() + lease_ns;
   g.lease = {{g.uses << 16 | slot, {secret[0], secret[1]}}, bytes, rights, expires_ns};
   g.piece = piece;
   *grant = &g;
@@ -83,7 +83,7 @@ void Ops::free_grant(Grant& g) noexcept {
 void Ops::expire(int64_t now) noexcept {
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
     Grant& g = grants_[i];
-    if (g.state != Grant::kLive || now < g.lease.expires_ns) continue;
+    if (g.state != Grant::kLive || !g.lease.over(now)) continue;
     end_grant(g, Grant::kLapsed);
     if (g.for_peer) {  // nobody here will revoke it
       g.state = Grant::kOver;
@@ -93,6 +93,7 @@ void Ops::expire(int64_t now) noexcept {
 }
 
 void Ops::reap() noexcept {
+  if (leased()) end_leases();
   Locked locked(this);
   if (over_) return;
   expire(now_ns());
@@ -146,17 +147,13 @@ Code Ops::revoke(uint64_t grant, bool patient) noexcept {
   end_grant(*g, Grant::kOver);
   RC_STEP("ops: revoked, not told");
   if (over_) return kOk;
-  to_send_.push(kRevokeItem | g->lease.key.slot());
-  serve_locked();
+  if (!g->asked) {
+    to_send_.push(kRevokeItem | g->lease.key.slot());
+    serve_locked();
+  } else if (g->told) {  // when its lease was over; else when that has been written
+    free_grant(*g);
+  }
   return kOk;
-}
-
-Code Ops::grant_lease(uint64_t grant, Lease* lease) noexcept {
-  Locked locked(this);
-  Grant* g = nullptr;
-  Code code = find_grant(grant, &g);
-  if (code == kOk && g != nullptr) *lease = g->lease;
-  return code;
 }
 
 Code Ops::next_imm(uint32_t* imm) noexcept {
@@ -174,8 +171,8 @@ Code Ops::next_returned(uint64_t* region) noexcept {
   Locked locked(this);
   if (returned_.empty()) return kWouldBlock;
   Grant& g = grants_[returned_.front()];
-  bool direct = g.shared;
-  Code code = direct ? unshare(g) : kOk;
+  bool direct = (g.lease.rights & kDirect) != 0;
+  Code code = unshare(g);  // unless its lease is over
   if (code != kOk) return code;
   returned_.pop();
   *region = g.piece.id;

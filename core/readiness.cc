@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "core/channel.h"
@@ -27,7 +28,8 @@ Code Channel::make_descriptor() noexcept {
   epoll_fd_ = self_fd_ < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
   bool two = link_->fd[kPutSide] >= 0 && link_->fd[kPutSide] != link_->fd[kGetSide];
   if (epoll_fd_ >= 0 && watch(epoll_fd_, self_fd_) && watch(epoll_fd_, link_->fd[kGetSide]) &&
-      (!two || watch(epoll_fd_, link_->fd[kPutSide])) && (link_->common_fd < 0 || watch(epoll_fd_, link_->common_fd)))
+      (!two || watch(epoll_fd_, link_->fd[kPutSide])) && (link_->common_fd < 0 || watch(epoll_fd_, link_->common_fd)) &&
+      (!keeps_time() || watch(epoll_fd_, ops_->timer())))
     return kOk;
   Code code = fail_errno(kSystem, "making the channel's descriptor", errno);
   close_readiness();
@@ -54,6 +56,29 @@ void Channel::close_readiness() noexcept {
   if (epoll_fd_ >= 0) ::close(epoll_fd_);
   self_fd_ = epoll_fd_ = -1;
   self_signalled_ = eaten_signalled_ = false;
+}
+
+Code Channel::keep_time() noexcept {
+  if (keeps_time()) return kOk;
+  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (fd < 0) return fail_errno(kSystem, "a timer for the lease of a direct grant", errno);
+  bool driven = driven_.load(std::memory_order_relaxed);
+  if ((has_descriptor() && !watch(epoll_fd_, fd)) || (driven && !context_->drive_at(fd, id()))) {
+    Code code = fail_errno(kSystem, "watching the timer of a lease", errno);
+    ::close(fd);
+    return code;
+  }
+  ops_->set_timer(fd);
+  runway_id_.store(kNobody, std::memory_order_relaxed);  // a runway looks at no clock
+  return kOk;
+}
+
+void Channel::stop_keeping_time() noexcept {
+  if (!keeps_time()) return;
+  int fd = ops_->timer();
+  ops_->set_timer(-1);
+  context_->stop_driving(fd);
+  ::close(fd);
 }
 
 void Channel::signal_eaten() noexcept {

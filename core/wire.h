@@ -10,7 +10,7 @@
 
 namespace rc {
 
-inline constexpr uint32_t kWireVersion = 5;
+inline constexpr uint32_t kWireVersion = 6;
 inline constexpr size_t kLine = 64;
 // Lines that different ends write lie two lines apart: the adjacent-line prefetcher of x86 moves pairs.
 inline constexpr size_t kPair = 2 * kLine;

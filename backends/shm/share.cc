@@ -23,7 +23,7 @@ constexpr int kUntakenMost = 2 * kGrantsMax;
 constexpr int kHandedMost = 4096;
 
 // An exchange of pages splits mappings and is refused where a process has as many as it may (vm.max_map_count). So each
-// grant keeps as many as its end needs, of one page each, behind the addresses that the bytes will move to.
+// grant keeps as many as its end needs, of one page each, behind the mapping that its end moves.
 constexpr size_t kMappingsKept = 8, kKeptBytes = kMappingsKept * kPageBytes;
 
 size_t whole_pages(uint64_t bytes) noexcept { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
@@ -85,18 +85,30 @@ Code no_mapping(const char* what, int error) noexcept {
               what);
 }
 
-// Addresses for unshare to move the bytes to. Memory they take only then.
-void* reserve_spare(size_t bytes) noexcept {
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  auto* spare = static_cast<uint8_t*>(mmap(nullptr, bytes + kKeptBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0));
+// The same bytes, mapped so that what this process stores is its own: for unshare. Memory they take only then.
+void* reserve_spare(int file, size_t bytes) noexcept {
+  constexpr int kFlags = MAP_PRIVATE | MAP_NORESERVE;
+  auto* spare =
+      static_cast<uint8_t*>(mmap(nullptr, bytes + kKeptBytes, PROT_READ | PROT_WRITE, kFlags | MAP_ANONYMOUS, -1, 0));
   if (spare == MAP_FAILED) return MAP_FAILED;
-  for (size_t i = 0; i < kMappingsKept; i += 2) {
-    if (mprotect(spare + bytes + i * kPageBytes, kPageBytes, PROT_NONE) == 0) continue;
-    munmap(spare, bytes + kKeptBytes);
-    errno = ENOMEM;
-    return MAP_FAILED;
+  bool ok = mmap(spare, bytes, PROT_READ | PROT_WRITE, kFlags | MAP_FIXED, file, 0) != MAP_FAILED;
+  for (size_t i = 0; ok && i < kMappingsKept; i += 2)
+    ok = mprotect(spare + bytes + i * kPageBytes, kPageBytes, PROT_NONE) == 0;
+  if (ok) return spare;
+  munmap(spare, bytes + kKeptBytes);
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
+
+// A store to a page of a private mapping gives this process a copy. The exchange of a byte for itself is one, takes
+// place whatever other threads store meanwhile, and is nothing that a compiler leaves out.
+void own_pages(void* at, size_t bytes) noexcept {
+  for (size_t i = 0; i < bytes; i += kPageBytes) {
+    uint8_t* byte = static_cast<uint8_t*>(at) + i;
+    uint8_t value = __atomic_load_n(byte, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
   }
-  return spare;
 }
 
 // Everything that can fail comes before mremap, which exchanges the pages under the address at once.
@@ -109,7 +121,7 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   code = make_file({"a direct grant", share->bytes, bytes, "grant less, or without RC_MR_DIRECT"}, &file);
   if (code != kOk) return code;
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
-  void* spare = pages == MAP_FAILED ? MAP_FAILED : reserve_spare(bytes);
+  void* spare = pages == MAP_FAILED ? MAP_FAILED : reserve_spare(file, bytes);
   if (spare == MAP_FAILED) code = no_mapping("mapping a direct grant", errno);
   if (code == kOk) code = seal_file(file, seals_for(rights));
   if (code == kOk) memcpy(pages, share->at, share->bytes);
@@ -131,7 +143,8 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   return kOk;
 }
 
-// What the peer maps are the file's pages, and stays so. The owner's address gets others.
+// What the peer maps are the file's pages, and stays so. First this process's stores become its own, then, page by
+// page, all it sees; nothing of that is a moment in which a store of its threads could be lost.
 Code shm_unshare(Share* share) noexcept {
   size_t bytes = whole_pages(share->bytes);
   uint64_t room = room_bytes();
@@ -139,11 +152,11 @@ Code shm_unshare(Share* share) noexcept {
     return fail(kNoSpace, "to take a direct grant back needs %llu bytes once more, %llu are available on this machine",
                 static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(room));
   }
-  memcpy(share->spare, share->at, share->bytes);
-  RC_STEP("unshare: copied");
   munmap(static_cast<uint8_t*>(share->spare) + bytes, kKeptBytes);
   if (mremap(share->spare, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
     return no_mapping("moving a region away from the pages of its direct grant", errno);
+  RC_STEP("unshare: moved");
+  own_pages(share->at, bytes);
   RC_STEP("unshare: done");
   *share = Share{};
   return kOk;

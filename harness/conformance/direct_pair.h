@@ -3,6 +3,8 @@
 #ifndef HARNESS_CONFORMANCE_DIRECT_PAIR_H_
 #define HARNESS_CONFORMANCE_DIRECT_PAIR_H_
 
+#include <stdio.h>
+
 #include "harness/conformance/memory_pair.h"
 
 namespace conformance {
@@ -29,12 +31,25 @@ class Direct : public MemoryPair {
     int32_t code = rc_read(local_, to, remote_, from, n, &request);
     return code == RC_OK ? alone(request) : code;
   }
-  // This end grants and the far one has it.
-  rc_grant give(rc_mr mr, uint64_t n, uint32_t rights = kAll) {
+  // This end grants and the far one has it. Of a lease nothing is used up by calls of this end.
+  rc_grant give(rc_mr mr, uint64_t n, uint32_t rights = kAll, int64_t lease_ns = RC_LEASE_NONE) {
     rc_grant grant{0};
-    EXPECT_RC(RC_OK, rc_mr_grant(ch_, mr, 0, n, rights | RC_MR_DIRECT, RC_LEASE_NONE, &grant));
-    EXPECT_EQ(RC_OK, far_soon(on(Op::kRemoteGet)).code);
+    EXPECT_RC(RC_OK, rc_mr_grant(ch_, mr, 0, n, rights | RC_MR_DIRECT, lease_ns, &grant));
+    Reply reply = lease_ns == RC_LEASE_NONE ? far_soon(on(Op::kRemoteGet)) : far().call(on(Op::kRemoteGet));
+    EXPECT_EQ(RC_OK, reply.code) << reply.reason;
     return grant;
+  }
+  // Of memory files of the library's that this process shares with others.
+  static int mapped_files() {
+    FILE* maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    int n = 0;
+    while (fgets(line, sizeof line, maps) != nullptr) {
+      const char* rights = strchr(line, ' ');
+      n += rights != nullptr && rights[4] == 's' && strstr(line, "memfd:ringchan") != nullptr ? 1 : 0;
+    }
+    fclose(maps);
+    return n;
   }
   Reply far_operates(Operation operation, uint64_t offset, uint64_t value, uint64_t n = 8) {
     Call call = on(Op::kOperate, n, offset, value);

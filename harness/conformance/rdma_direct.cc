@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <thread>
 #include <vector>
 
 #include "backends/rdma/verbs.h"
@@ -110,8 +111,8 @@ class RdmaDirect : public testing::Test {
     EXPECT_EQ(2u, g_made.size());
     return g_made.at(0);  // the client's is there before it connects
   }
-  rc_remote grant(uint32_t rights = kAllRights) {
-    EXPECT_RC(RC_OK, rc_mr_grant(owner_.channel, owner_.mr, 0, kBytes, rights | RC_MR_DIRECT, RC_LEASE_NONE, &grant_));
+  rc_remote grant(uint32_t rights = kAllRights, int64_t lease_ns = RC_LEASE_NONE) {
+    EXPECT_RC(RC_OK, rc_mr_grant(owner_.channel, owner_.mr, 0, kBytes, rights | RC_MR_DIRECT, lease_ns, &grant_));
     kept_ = g_exposed;
     rc_remote remote{0};
     EXPECT_RC(RC_OK, rc_remote_get(peer_.channel, kPatience, &remote));
@@ -187,6 +188,35 @@ TEST_F(RdmaDirect, WhoKeepsTheKeyIsRefusedAfterRevoke) {
   expect_refused(peer_.channel);
   expect_untouched();
   EXPECT_RC(RC_OK, rc_mr_free(owner_.mr));
+}
+
+TEST_F(RdmaDirect, AndAfterTheEndOfTheLease) {
+  using std::chrono::nanoseconds;
+  constexpr nanoseconds kLease = std::chrono::milliseconds(200), kNoAnswer = std::chrono::milliseconds(500);
+  for (bool answers : {true, false}) {
+    auto over = std::chrono::steady_clock::now() + kLease;
+    rc_remote remote = grant(kAllRights, kLease.count());
+    std::this_thread::sleep_until(over + (answers ? nanoseconds(0) : kNoAnswer));
+    rc_lease lease = {};
+    lease.size = sizeof lease;
+    // Of a peer that does not answer the first call after half a second ends it.
+    EXPECT_TRUE(eventually([&] {
+      EXPECT_RC(RC_OK, rc_grant_info(grant_, &lease));
+      if (answers) rc_progress(peer_.channel);
+      return lease.left_ns == 0 || !answers;
+    }));
+    EXPECT_EQ(0, lease.left_ns);
+    rc_region region = {};
+    region.size = sizeof region;
+    EXPECT_RC(RC_OK, rc_mr_info(owner_.mr, &region));
+    EXPECT_EQ(0u, region.grants);
+    EXPECT_RC(RC_E_EXPIRED, rc_write(peer_.mr, 0, remote, 0, 8, nullptr));
+    EXPECT_RC(RC_OK, rc_grant_revoke(grant_));
+  }
+  memset(owner_.bytes, 1, kBytes);
+  post(qp_, IBV_WR_RDMA_WRITE, 8);
+  expect_refused(peer_.channel);
+  expect_untouched();
 }
 
 // Connections of one context share a protection domain: another peer that learns the key has what it opens, no longer

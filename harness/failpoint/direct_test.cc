@@ -42,8 +42,8 @@ struct End {
     at = static_cast<uint8_t*>(region.address);
     memset(at, kMine, kBytes);
   }
-  int32_t grant(rc_grant* grant) const {
-    return rc_mr_grant(channel, mr, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, grant);
+  int32_t grant(rc_grant* grant, int64_t lease_ns = RC_LEASE_NONE) const {
+    return rc_mr_grant(channel, mr, 0, kBytes, kAll | RC_MR_DIRECT, lease_ns, grant);
   }
   int32_t write_to_theirs(rc_mr from, uint64_t offset) const {
     rc_request request;
@@ -113,7 +113,7 @@ class DirectCalls : public testing::Test {
   }
 
   static void live(End& near, End& far, Faulty& faults) {
-    rc_grant grant{0}, theirs{0}, second{0};
+    rc_grant grant{0}, theirs{0}, leased{0}, second{0};
     rc_mr peers{0};
     once(
         faults, "rc_mr_grant", [&] { return near.grant(&grant); },
@@ -161,6 +161,18 @@ class DirectCalls : public testing::Test {
     EXPECT_EQ(RC_E_REVOKED, far.write_to_theirs(peers, 8));
     EXPECT_TRUE(all(near.at, kMine, 8));
 
+    rc_lease lease = {};
+    lease.size = sizeof lease;
+    once(
+        faults, "rc_mr_grant", [&] { return near.grant(&leased, 1); }, [&] { EXPECT_EQ(0u, grants_of(near.mr)); });
+    once(
+        faults, "rc_grant_info", [&] { return rc_grant_info(leased, &lease); },
+        [&] { EXPECT_EQ(1u, grants_of(near.mr)); });
+    EXPECT_EQ(0, lease.left_ns);
+    EXPECT_EQ(0u, grants_of(near.mr));
+    EXPECT_TRUE(all(near.at, kMine, 8));
+    EXPECT_EQ(RC_OK, rc_grant_revoke(leased)) << rc_reason();
+
     ASSERT_EQ(RC_OK, near.grant(&second)) << rc_reason();
     close(near, faults);
   }
@@ -198,8 +210,8 @@ TEST_F(DirectCalls, EachFailsOnce) {
   for (auto& [call, count] : calls) printf(" %s %u", call.c_str(), count);
   printf("\n");
   EXPECT_GT(faults, 40);
-  for (const char* call :
-       {"memfd_create", "posix_fallocate", "mmap", "mprotect", "mremap", "fcntl", "sendmsg", "recvmsg"})
+  for (const char* call : {"memfd_create", "posix_fallocate", "mmap", "mprotect", "mremap", "fcntl", "sendmsg",
+                           "recvmsg", "timerfd_create"})
     EXPECT_NE(0u, calls[call]) << call;
 }
 

@@ -119,7 +119,7 @@ TEST_F(DirectGrants, FramesThatMakeNoSense) {
     uint32_t rights;
     uint64_t bytes, lease;
   };
-  const Case cases[] = {{"with a lease", kAll, kBytes, 1000},
+  const Case cases[] = {{"with a lease beyond the longest", kAll, kBytes, RC_LEASE_MAX + 1},
                         {"of more than there can be", kAll, UINT64_MAX, 0},
                         {"of a size that rounds to nothing", kAll, UINT64_MAX - 100, 0},
                         {"without rights", 0, kBytes, 0},

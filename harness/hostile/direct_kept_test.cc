@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <functional>
@@ -90,17 +91,25 @@ TEST_F(DirectGrants, AMappingThatIsKeptIsNoMoreThanOldPages) {
   using End = std::function<int32_t(DirectGrants*)>;
   struct Case {
     const char* what;
+    int64_t lease_ns;
     End end;
   };
+  constexpr int64_t kLeaseNs = 50 * 1000 * 1000;
   rc_grant grant{0};
   const Case cases[] = {
-      {"revoke", [&](DirectGrants*) { return rc_grant_revoke(grant); }},
-      {"close", [](DirectGrants* t) { return rc_channel_close(t->honest_); }},
+      {"the first call after the end of the lease", kLeaseNs,
+       [](DirectGrants* t) {
+         const timespec lease = {0, kLeaseNs};
+         nanosleep(&lease, nullptr);
+         return rc_progress(t->honest_);
+       }},
+      {"revoke", RC_LEASE_NONE, [&](DirectGrants*) { return rc_grant_revoke(grant); }},
+      {"close", RC_LEASE_NONE, [](DirectGrants* t) { return rc_channel_close(t->honest_); }},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
     uint8_t* at = bytes_of(mine_);
-    ASSERT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, c.lease_ns, &grant)) << rc_reason();
     Keeper keeper(link_->hand_fd);
     ASSERT_EQ('m', keeper.answer());
     EXPECT_TRUE(all(at, kUntouched));

@@ -127,11 +127,16 @@ class Nic : public testing::Test {
   void TearDown() override { EXPECT_EQ(RC_OK, rc_close(ctx_)) << rc_reason(); }
 
   static rc::Link* link(rc_channel channel) { return rc::Handles::channel(channel.id)->link(); }
-  int32_t grant() {
-    rc_grant grant{0};
-    EXPECT_EQ(RC_OK, rc_mr_grant(owner_, granted_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant))
-        << rc_reason();
+  int32_t grant(int64_t lease_ns = RC_LEASE_NONE) {
+    EXPECT_EQ(RC_OK, rc_mr_grant(owner_, granted_, 0, kBytes, kAll | RC_MR_DIRECT, lease_ns, &grant_)) << rc_reason();
     return rc_remote_get(asker_, kPatience, &remote_);
+  }
+  static void let_pass(int64_t ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(ns)); }
+  int64_t left() {
+    rc_lease lease = {};
+    lease.size = sizeof lease;
+    EXPECT_EQ(RC_OK, rc_grant_info(grant_, &lease)) << rc_reason();
+    return lease.left_ns;
   }
   // The owner writes one that no asker takes.
   void break_protocol() {
@@ -147,8 +152,12 @@ class Nic : public testing::Test {
   rc_ctx ctx_{0};
   rc_channel owner_{0}, asker_{0};
   rc_mr granted_{0}, local_{0};
+  rc_grant grant_{0};
   rc_remote remote_{0};
 };
+
+constexpr int64_t kMs = 1000 * 1000;
+constexpr int64_t kBrief = 50 * kMs;
 
 TEST_F(Nic, AWriteTellsNoValueOfAnAtomicBeforeIt) {
   ASSERT_EQ(RC_OK, grant()) << rc_reason();
@@ -269,6 +278,80 @@ TEST_F(Nic, AnEndThatThePeerHasNoPartInIsToldByTheNextCall) {
   ASSERT_EQ(RC_OK, rc_mr_info(local_, &region));
   EXPECT_EQ(0u, region.requests);
   EXPECT_EQ(RC_E_NO_DEVICE, rc_request_wait(request, 0, nullptr));
+}
+
+TEST_F(Nic, TheEndOfALeaseWaitsForTheAskersAnswer) {
+  g_nic->completes = false;
+  ASSERT_EQ(RC_OK, grant(kBrief)) << rc_reason();
+  rc_request request{0};
+  bool late = rc_write(local_, 0, remote_, 0, 8, &request) != RC_OK;  // on a slow machine the lease is over
+  let_pass(kBrief);
+  EXPECT_EQ(RC_OK, rc_progress(owner_));
+  EXPECT_EQ(RC_OK, rc_progress(asker_));  // it has something under way, so it does not answer
+  EXPECT_EQ(RC_E_EXPIRED, rc_write(local_, 0, remote_, 0, 8, nullptr));
+  if (!late) {
+    EXPECT_TRUE(left() > 0 || g_nic->deregistered == 1);  // which is never said before it is so
+    g_nic->completed = g_nic->posted;
+    EXPECT_EQ(RC_OK, rc_request_wait(request, kPatience, nullptr)) << rc_reason();
+  }
+  EXPECT_EQ(RC_OK, rc_progress(asker_));
+  EXPECT_EQ(RC_OK, rc_progress(owner_));
+  EXPECT_EQ(RC_OK, rc_progress(owner_));
+  EXPECT_EQ(1u, g_nic->deregistered);
+  EXPECT_EQ(0, left());
+  EXPECT_EQ(RC_E_EXPIRED, rc_write(local_, 0, remote_, 0, 8, nullptr));
+  // Another one in its place, after the handle is gone.
+  EXPECT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason();
+  g_nic->completes = true;
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  ASSERT_EQ(RC_OK, rc_write(local_, 0, remote_, 0, 8, &request)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_request_wait(request, kPatience, nullptr)) << rc_reason();
+}
+
+// By whatever call, with no other before it.
+TEST_F(Nic, HalfASecondAfterTheEndOfALeaseNobodyIsWaitedFor) {
+  ASSERT_EQ(RC_OK, grant(kBrief)) << rc_reason();
+  let_pass(kBrief + 500 * kMs);
+  EXPECT_EQ(RC_OK, rc_progress(owner_));
+  EXPECT_EQ(1u, g_nic->deregistered);
+  EXPECT_EQ(RC_OK, rc_mr_free(granted_)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason();
+  EXPECT_EQ(RC_E_EXPIRED, rc_write(local_, 0, remote_, 0, 8, nullptr));
+}
+
+TEST_F(Nic, ARevokeAfterTheEndOfALeaseEndsItAsEver) {
+  ASSERT_EQ(RC_OK, grant(kBrief)) << rc_reason();
+  let_pass(kBrief);
+  EXPECT_EQ(RC_OK, rc_progress(owner_));
+  EXPECT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason();
+  EXPECT_EQ(1u, g_nic->deregistered);
+  EXPECT_EQ(RC_E_HANDLE, rc_grant_revoke(grant_));
+  EXPECT_EQ(RC_OK, rc_mr_free(granted_)) << rc_reason();
+  EXPECT_EQ(RC_E_EXPIRED, rc_write(local_, 0, remote_, 0, 8, nullptr));
+  for (int i = 0; i < 200; ++i) {  // no slot is lost
+    ASSERT_EQ(RC_OK, rc_mr_alloc(ctx_, kBytes, 0, &granted_));
+    ASSERT_EQ(RC_OK, grant(1)) << i << rc_reason();
+    EXPECT_EQ(RC_OK, rc_progress(owner_));
+    EXPECT_EQ(RC_OK, rc_progress(asker_));
+    EXPECT_EQ(RC_OK, rc_progress(owner_));
+    EXPECT_EQ(RC_OK, rc_progress(owner_));
+    ASSERT_EQ(RC_OK, rc_mr_free(granted_)) << i << rc_reason();
+    ASSERT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_remote_release(remote_));
+  }
+}
+
+// It had found no room in the NIC's queue when its lease ended.
+TEST_F(Nic, WhatHasNotBeenPostedWhenTheLeaseEndsIsNot) {
+  ASSERT_EQ(RC_OK, grant(kBrief)) << rc_reason();
+  g_nic->room = 0;
+  rc_request request{0};
+  int32_t code = rc_write(local_, 0, remote_, 0, 8, &request);
+  let_pass(kBrief);
+  g_nic->room = kAnyRoom;
+  if (code == RC_OK) code = rc_request_wait(request, kPatience, nullptr);
+  EXPECT_EQ(RC_E_EXPIRED, code) << rc_reason();
+  EXPECT_EQ(0u, g_nic->posted);
 }
 
 // What could not be taken, because the NIC could not be told of this end's part, is carried.

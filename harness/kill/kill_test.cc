@@ -64,7 +64,7 @@ TEST(Kill, AtEveryStep) {
                            "share: handed over",
                            "share: done",
                            "reach: mapped",
-                           "unshare: copied",
+                           "unshare: moved",
                            "unshare: done"}) {
     EXPECT_EQ(1u, tally.died_at.count(step)) << "no victim passes \"" << step << "\"";
   }
