@@ -23,7 +23,10 @@
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
  *                          access=write[+read][+atomic] (default: all), pd=shared|own (a protection domain of its own,
- *                          for a peer that those of the context's other channels must be safe from), path=write|send
+ *                          for a peer that those of the context's other channels must be safe from), cq=own|shared
+ *                          (shared: this context's connections with cq=shared use two completion queues and one
+ *                          completion channel of a device together; the first one's cq_depth is for all, default
+ *                          16384, and one that could fill more than is left gets RC_E_POOL), path=write|send
  *                          (send: messages by SEND and RECV, and no memory that the peer's device could reach; the
  *                          target makes progress by its calls, as over tcp; both ends must say the same, and each takes
  *                          four rings of the pool; not for endpoints; rq_depth is at most 256). What the device cannot

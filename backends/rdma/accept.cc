@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "backends/rdma/descriptors.h"
 #include "backends/rdma/link.h"
 #include "core/wait.h"
 
@@ -17,13 +18,6 @@ namespace {
 constexpr int kBacklog = 128;
 
 RdmaPoint* rdma(ListenPoint* p) noexcept { return static_cast<RdmaPoint*>(p); }
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.fd = fd;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
-}
 
 void forget(Context& context, RdmaHalfOpen* h) noexcept {
   if (h->step != Step::kFree) drop_connection(&h->e);
@@ -73,7 +67,7 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
   h->until_ns = now_ns() + kHandshakeNs;
   Code code = set_options(id, point->knobs);
   if (code == kOk) code = make_endpoint(context, point->uri, point->knobs, &h->parley, &h->e);
-  if (code == kOk && !watch(point->fd, h->e.completions->fd)) code = fail_errno(kSystem, "watching a client", errno);
+  if (code == kOk && !watch(point->fd, news_fd(h->e))) code = fail_errno(kSystem, "watching a client", errno);
   if (code == kOk) code = enter_connection(point->knobs, theirs.mtu, &h->e);
   if (code == kOk) {
     Card card = make_card(kOk, point->knobs.path, h->e.mtu);
@@ -163,7 +157,7 @@ Code finish(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link)
   if (code == kOk && g_verbs.migrate_id(h->e.id, h->e.channel) != 0)
     code = fail_errno(kSystem, "rdma_migrate_id", errno);
   if (code != kOk) return code;
-  epoll_ctl(point->fd, EPOLL_CTL_DEL, h->e.completions->fd, nullptr);
+  epoll_ctl(point->fd, EPOLL_CTL_DEL, news_fd(h->e), nullptr);
   h->step = Step::kFree;
   link->ops = point->ops;
   memcpy(link->identity, h->identity, sizeof link->identity);

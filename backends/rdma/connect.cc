@@ -122,7 +122,7 @@ Code await(Attempt& a, Take take) noexcept {
     if (ended != kOk) return ended;
     ended = note_events(a);
     if (ended != kOk) continue;
-    code = wait_again(a, a.deadline, a.e.completions->fd);
+    code = wait_again(a, a.deadline, news_fd(a.e));
     if (code != kOk) return code;
   }
 }

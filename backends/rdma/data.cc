@@ -69,7 +69,7 @@ bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
   for (int n = link->poll_most; n == link->poll_most && all < most;) {
     if (link->posted == link->completed) break;  // what fails completes although it was not signalled
     ibv_wc wc[kCompletionsMost];
-    n = ibv_poll_cq(link->e.send_cq, link->poll_most, wc);
+    n = take_completions(&link->e, kSends, link->poll_most, wc);
     if (n > 0) all += static_cast<uint32_t>(n);
     for (int i = 0; i < n; ++i) {
       if (wc[i].status != IBV_WC_SUCCESS) {
@@ -90,7 +90,7 @@ bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   bool some = false;
   for (uint32_t all = 0; link->e.receive_depth != 0 && all < most;) {
     ibv_wc wc[kCompletionsMost];
-    int n = ibv_poll_cq(link->e.receive_cq, link->poll_most, wc);
+    int n = take_completions(&link->e, kReceives, link->poll_most, wc);
     if (n <= 0) break;
     all += static_cast<uint32_t>(n);
     for (int i = 0; i < n; ++i) {
@@ -336,7 +336,7 @@ void rdma_interrupt(Link* link) noexcept {
 
 void ask_for_completions(RdmaLink* link) noexcept {
   link->wants_completions = true;
-  if (!link->e.event || link->sends_armed) return;
+  if (!link->e.event || link->sends_armed || link->e.seat != nullptr) return;  // shared queues stay armed (R8)
   ibv_req_notify_cq(link->e.send_cq, 0);
   link->sends_armed = true;
   look(link, kNoSide);  // what came before that makes none

@@ -1,22 +1,17 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include <new>
 
+#include "backends/rdma/descriptors.h"
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/mail.h"
 
 namespace rc {
 namespace {
-
-bool nonblocking(int fd) noexcept {
-  int flags = fcntl(fd, F_GETFL);
-  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
 
 Code post_hello_receives(Parley* parley, Endpoint* e) noexcept {
   memset(static_cast<void*>(parley), 0, sizeof *parley);
@@ -34,9 +29,9 @@ Code post_hello_receives(Parley* parley, Endpoint* e) noexcept {
   return kOk;
 }
 
-// One completion of that queue; kWouldBlock if there is none.
-Code take_completion(ibv_cq* cq, ibv_wc* wc) noexcept {
-  int n = ibv_poll_cq(cq, 1, wc);
+// One completion; kWouldBlock if there is none.
+Code take_completion(Endpoint* e, Which which, ibv_wc* wc) noexcept {
+  int n = take_completions(e, which, 1, wc);
   if (n == 0) return kWouldBlock;
   if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
   return wc->status == IBV_WC_SUCCESS ? kOk : fail_plain(kPeerDead, "the peer went away during the handshake");
@@ -156,10 +151,7 @@ Code post_receives(Endpoint* e) noexcept {
 void end_parley(Endpoint* e) noexcept { deregister(&e->parley_mr); }
 
 void destroy_endpoint(Context& context, Endpoint* e) noexcept {
-  if (e->qp != nullptr) g_verbs.destroy_qp(e->qp);
-  if (e->send_cq != nullptr) g_verbs.destroy_cq(e->send_cq);
-  if (e->receive_cq != nullptr) g_verbs.destroy_cq(e->receive_cq);
-  if (e->completions != nullptr) g_verbs.destroy_comp_channel(e->completions);
+  end_qp(e);
   deregister(&e->inbox_mr);
   deregister(&e->outbox_mr);
   for (ibv_mr*& mr : e->cells_mr) deregister(&mr);
@@ -230,7 +222,7 @@ Code send_hello(Endpoint* e, Parley* parley, const Hello& hello) noexcept {
 
 Code receive_hello(Endpoint* e, Parley* parley, const RdmaHello** hello, size_t* bytes) noexcept {
   ibv_wc wc;
-  Code code = take_completion(e->receive_cq, &wc);
+  Code code = take_completion(e, kReceives, &wc);
   if (code != kOk) return code;
   if (parley->received == kHelloReceives) return fail_plain(kNotRingchan, "the peer says more than a handshake has");
   *hello = &parley->in[parley->received++];
@@ -241,19 +233,11 @@ Code receive_hello(Endpoint* e, Parley* parley, const RdmaHello** hello, size_t*
 Code hellos_delivered(Endpoint* e, Parley* parley) noexcept {
   ibv_wc wc;
   while (parley->delivered != parley->sent) {
-    Code code = take_completion(e->send_cq, &wc);
+    Code code = take_completion(e, kSends, &wc);
     if (code != kOk) return code;
     ++parley->delivered;
   }
   return kOk;
-}
-
-void arm_completions(Endpoint* e, bool sends) noexcept {
-  ibv_cq* cq = nullptr;
-  void* unused = nullptr;
-  while (g_verbs.get_cq_event(e->completions, &cq, &unused) == 0) g_verbs.ack_cq_events(cq, 1);
-  ibv_req_notify_cq(e->receive_cq, 0);
-  if (sends) ibv_req_notify_cq(e->send_cq, 0);
 }
 
 }  // namespace rc

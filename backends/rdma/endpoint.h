@@ -33,7 +33,8 @@ struct Endpoint {
   ibv_pd* pd;
   bool own_pd;  // else the tenancy's
   ibv_qp* qp;
-  ibv_comp_channel* completions;  // of both queues
+  Seat* seat;                     // cq=shared: at the tenancy's queues; null: they are its own
+  ibv_comp_channel* completions;  // of both queues; null: the tenancy's
   ibv_cq* send_cq;
   ibv_cq* receive_cq;
   ibv_mr* parley_mr;
@@ -72,6 +73,15 @@ Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
 
 // --- qp.cc ---
 Code make_qp(Context& context, const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
+// Nothing is under way any more, and nothing completes.
+void end_qp(Endpoint* e) noexcept;
+// The endpoint's own, as ibv_poll_cq gives them.
+int take_completions(Endpoint* e, Which which, int most, ibv_wc* to) noexcept;
+// The next receive, and the next send if `sends`, makes news_fd readable; drops what it has shown before.
+void arm_completions(Endpoint* e, bool sends = true) noexcept;
+int news_fd(const Endpoint& e) noexcept;
+// The same for an epoll set, which gets what is behind that descriptor.
+bool watch_news(int set, const Endpoint& e) noexcept;
 ibv_mtu mtu_of(uint32_t bytes) noexcept;
 // What rdma_cm proposes for a state.
 Code propose(Endpoint* e, ibv_qp_state state, ibv_qp_attr* attr, int* mask) noexcept;
@@ -114,9 +124,6 @@ Code send_hello(Endpoint* e, Parley* parley, const Hello& hello) noexcept;
 Code receive_hello(Endpoint* e, Parley* parley, const RdmaHello** hello, size_t* bytes) noexcept;
 // kOk: the peer has received everything sent, and `out` is free. kWouldBlock: not yet.
 Code hellos_delivered(Endpoint* e, Parley* parley) noexcept;
-// The next receive, and the next send if `sends`, makes the completion channel readable; drops what it has shown
-// before.
-void arm_completions(Endpoint* e, bool sends = true) noexcept;
 
 }  // namespace rc
 

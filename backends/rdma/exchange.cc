@@ -108,7 +108,7 @@ Code post_knock(const EndpointBlob& peer, Endpoint* e) noexcept {
 // kWouldBlock: not yet. kHandshake: the tries are used up, worth another attempt.
 Code knock_delivered(Endpoint* e) noexcept {
   ibv_wc wc;
-  int n = ibv_poll_cq(e->send_cq, 1, &wc);
+  int n = take_completions(e, kSends, 1, &wc);
   if (n == 0) return kWouldBlock;
   if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
   if (wc.status == IBV_WC_SUCCESS) return kOk;
@@ -129,7 +129,9 @@ Code begin_again(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) 
   int error = g_verbs.modify_qp(e->qp, &attr, IBV_QP_STATE);
   if (error != 0) return fail_errno(kSystem, "resetting a queue pair", error);
   ibv_wc wc;
-  while (ibv_poll_cq(e->send_cq, 1, &wc) > 0 || ibv_poll_cq(e->receive_cq, 1, &wc) > 0) {  // nobody waits for these
+  for (Which which : kBothQueues) {
+    while (take_completions(e, which, 1, &wc) > 0) {  // nobody waits for these
+    }
   }
   Code code = begin(point->knobs, e);
   if (code == kOk) code = post_receives(e);

@@ -72,6 +72,7 @@ uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   list.add("completions", link->completions);
   list.add("receives", link->receives);
   list.add("pd", link->e.pd->handle);
+  list.add("cq", link->e.send_cq->handle);
   const PortEvents& port = link->e.tenancy->port(link->e.port_num);
   list.add("port_downs", port.downs.load(std::memory_order_relaxed) - link->port_downs);
   list.add("port_ups", port.ups.load(std::memory_order_relaxed) - link->port_ups);

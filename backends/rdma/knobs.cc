@@ -58,7 +58,7 @@ constexpr Range kRanges[] = {
     {"rq_depth", &Knobs::receive_depth, 0, 64, kReceiveDepthMost},
     {"inline", &Knobs::inline_bytes, kNotGiven, 0, 4096},
     {"sge", &Knobs::sge, 1, 1, 64},
-    {"cq_depth", &Knobs::cq_depth, 0, 32, kSendDepthMost},
+    {"cq_depth", &Knobs::cq_depth, 0, 32, kEntriesMost},
     {"cq_poll", &Knobs::cq_poll, 8, 1, kCompletionsMost},
     {"signal", &Knobs::signal, 16, 1, 16},
     {"mtu", &Knobs::mtu, 0, 256, 4096},
@@ -143,8 +143,8 @@ Code read_path(const Uri& uri, Knobs* knobs) noexcept {
 }
 
 Code only_known(const Uri& uri) noexcept {
-  const char* known[sizeof kRanges / sizeof *kRanges + 6] = {"dev", "mode", "access", "pd", "path"};
-  size_t n = 5;
+  const char* known[sizeof kRanges / sizeof *kRanges + 7] = {"dev", "mode", "access", "pd", "cq", "path"};
+  size_t n = 6;
   for (const Range& r : kRanges) known[n++] = r.key;
   return uri.only(known);
 }
@@ -169,12 +169,16 @@ Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
   if (code == kOk) code = read_path(uri, knobs);
   if (code == kOk) code = uri.word("dev", knobs->device, sizeof knobs->device);
   if (code == kOk) code = uri.word("mode", mode, sizeof mode);
-  char pd[8];
+  char pd[8], cq[8];
   if (code == kOk) code = uri.word("pd", pd, sizeof pd);
+  if (code == kOk) code = uri.word("cq", cq, sizeof cq);
   if (code != kOk) return code;
   knobs->own_pd = strcmp(pd, "own") == 0;
   if (pd[0] != '\0' && !knobs->own_pd && strcmp(pd, "shared") != 0)
     return fail(kUri, "URI \"%s\": pd=%s: there are shared and own", uri.text, pd);
+  knobs->shared_cq = strcmp(cq, "shared") == 0;
+  if (cq[0] != '\0' && !knobs->shared_cq && strcmp(cq, "own") != 0)
+    return fail(kUri, "URI \"%s\": cq=%s: there are own and shared", uri.text, cq);
   knobs->event = strcmp(mode, "event") == 0;
   if (mode[0] != '\0' && !knobs->event && strcmp(mode, "poll") != 0) {
     return fail(kUri, "URI \"%s\": mode=%s: there are poll and event", uri.text, mode);

@@ -11,6 +11,7 @@ namespace rc {
 
 inline constexpr uint32_t kSendDepthMost = 4096;
 inline constexpr uint32_t kReceiveDepthMost = 4096;
+inline constexpr uint32_t kEntriesMost = 65536;   // of completion queues
 inline constexpr uint32_t kCompletionsMost = 64;  // taken at once
 
 // Of those whose 0 means something: not given.
@@ -33,10 +34,12 @@ struct Knobs {
   uint32_t receive_depth;  // rq_depth=N: event mode: WRITEs, path=send: SENDs that may arrive between two calls of ours
   uint32_t inline_bytes;   // inline=N: at most so many bytes travel in the work request itself; kNotGiven
   uint32_t sge;            // sge=N: pieces of memory that a work request can have room for
-  uint32_t cq_depth;       // cq_depth=N: entries of the completion queue for sends
-  uint32_t cq_poll;        // cq_poll=N: completions taken at once
-  uint32_t signal;         // signal=N: one post in so many asks for a completion
-  bool own_pd;             // pd=own: a protection domain of its own; pd=shared, the default: the context's
+  uint32_t cq_depth;  // cq_depth=N: entries of the completion queue for sends; cq=shared: of both, as the first one
+                      // who shares them says it
+  uint32_t cq_poll;   // cq_poll=N: completions taken at once
+  uint32_t signal;    // signal=N: one post in so many asks for a completion
+  bool own_pd;        // pd=own: a protection domain of its own; pd=shared, the default: the context's
+  bool shared_cq;     // cq=shared: the context's completion queues; cq=own, the default: two of its own
   uint32_t access;  // access=write|write+read|write+atomic|write+read+atomic: what the queue pair lets in; 0: all that
                     // the device can
   // The path; kNotGiven: what rdma_cm proposes, or 0.

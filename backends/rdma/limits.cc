@@ -11,7 +11,8 @@ namespace {
 
 constexpr uint32_t kSendDepth = 256;  // 64 puts of three requests, and the reserve
 constexpr uint32_t kReceiveDepth = 1024;
-constexpr uint32_t kReadsUnderWay = 16;  // and atomics
+constexpr uint32_t kSharedDepth = 16384;  // fifteen connections of event mode, or 64 that poll
+constexpr uint32_t kReadsUnderWay = 16;   // and atomics
 
 const char* name_of(const Endpoint* e) noexcept { return g_verbs.get_device_name(e->verbs->device); }
 
@@ -82,8 +83,8 @@ Code check_limits(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
     code = choose_depth(uri, e, "rq_depth", knobs.receive_depth, receives, most, kHelloReceives, &e->receive_depth);
   if (code == kOk && e->two_sided && device.max_sge < static_cast<int>(kMessagePieces))
     code = refuse(uri, e, "path=send needs sge", kMessagePieces, "can do", static_cast<uint64_t>(device.max_sge));
-  if (code == kOk)
-    code = choose_depth(uri, e, "cq_depth", knobs.cq_depth, e->send_depth, device.max_cqe, 0, &e->cq_depth);
+  uint32_t entries = knobs.shared_cq ? kSharedDepth : e->send_depth;
+  if (code == kOk) code = choose_depth(uri, e, "cq_depth", knobs.cq_depth, entries, device.max_cqe, 0, &e->cq_depth);
   if (code == kOk && e->cq_depth < e->send_depth)
     code = fail(kUri, "%s: cq_depth=%u is less than the send queue's depth, %u: completions would be lost", uri.text,
                 e->cq_depth, e->send_depth);

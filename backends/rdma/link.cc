@@ -7,6 +7,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "backends/rdma/descriptors.h"
 #include "backends/rdma/link.h"
 #include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
@@ -15,12 +16,6 @@
 
 namespace rc {
 namespace {
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
-}
 
 // What tells that the peer is gone; -1: only the NIC's retries do.
 int cm_fd(const RdmaLink* link) noexcept { return link->e.channel != nullptr ? link->e.channel->fd : -1; }
@@ -35,7 +30,7 @@ Code make_descriptors(RdmaLink* link) noexcept {
   link->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   if (link->fd[0] >= 0 && link->fd[1] >= 0 && link->common_fd >= 0 && link->timer_fd >= 0 &&
       (cm_fd(link) < 0 || watch(link->common_fd, cm_fd(link))) &&
-      watch(link->common_fd, link->e.tenancy->watch->async_fd) && watch(link->common_fd, link->e.completions->fd) &&
+      watch(link->common_fd, link->e.tenancy->watch->async_fd) && watch_news(link->common_fd, link->e) &&
       watch(link->common_fd, link->timer_fd)) {
     return kOk;
   }
@@ -59,8 +54,7 @@ void destroy(Context& context, RdmaLink* link) noexcept {
   if (link->timer_fd >= 0) close(link->timer_fd);
   link->common_fd = link->timer_fd = -1;
   drop_connection(&link->e);
-  g_verbs.destroy_qp(link->e.qp);
-  link->e.qp = nullptr;
+  end_qp(&link->e);
   if (link->staging_mr != nullptr) g_verbs.dereg_mr(link->staging_mr);
   link->staging_mr = nullptr;
   end_nic(link);

@@ -3,9 +3,9 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
+#include "backends/rdma/descriptors.h"
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/note.h"
 #include "core/op_wire.h"
@@ -15,16 +15,21 @@ namespace {
 
 constexpr uint32_t kInlineBytes = sizeof(SealedNote);
 
-bool nonblocking(int fd) noexcept {
-  int flags = fcntl(fd, F_GETFL);
-  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
-
 Code find_domain(Context& context, const Knobs& knobs, Endpoint* e) noexcept {
   if (!knobs.own_pd) return share_domain(context, e->tenancy, &e->pd);
   e->pd = g_verbs.alloc_pd(e->verbs);
   e->own_pd = e->pd != nullptr;
   return e->own_pd ? kOk : fail_errno(kSystem, "allocating a protection domain", errno);
+}
+
+Code share_queues(Endpoint* e) noexcept {
+  SharedQueues* shared = &e->tenancy->shared;
+  Code code = take_seat(shared, e->verbs, e->cq_depth, e->send_depth, e->receive_depth + kHelloReceives, &e->seat);
+  if (code != kOk) return code;
+  e->send_cq = shared->queues[kSends];
+  e->receive_cq = shared->queues[kReceives];
+  e->cq_depth = shared->entries;
+  return kOk;
 }
 
 Code make_queues(Endpoint* e) noexcept {
@@ -62,6 +67,7 @@ Code create(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
   }
   if (e->qp == nullptr) return fail_errno(kSystem, "making a queue pair", error);
   e->inline_bytes = asked && knobs.inline_bytes == 0 ? 0 : init.cap.max_inline_data;
+  if (e->seat != nullptr) sit_down(&e->tenancy->shared, e->seat, e->qp);
   return kOk;
 }
 
@@ -93,8 +99,44 @@ Code modify(Endpoint* e, ibv_qp_attr* attr, int mask, const char* what) noexcept
 
 Code make_qp(Context& context, const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
   Code code = find_domain(context, knobs, e);
-  if (code == kOk) code = make_queues(e);
+  if (code == kOk) code = knobs.shared_cq ? share_queues(e) : make_queues(e);
   return code == kOk ? create(uri, knobs, e) : code;
+}
+
+void end_qp(Endpoint* e) noexcept {
+  if (e->seat != nullptr) {
+    leave_seat(&e->tenancy->shared, e->seat, e->qp);
+  } else {
+    if (e->qp != nullptr) g_verbs.destroy_qp(e->qp);
+    if (e->send_cq != nullptr) g_verbs.destroy_cq(e->send_cq);
+    if (e->receive_cq != nullptr) g_verbs.destroy_cq(e->receive_cq);
+    if (e->completions != nullptr) g_verbs.destroy_comp_channel(e->completions);
+  }
+  e->qp = nullptr;
+  e->send_cq = e->receive_cq = nullptr;
+  e->completions = nullptr;
+  e->seat = nullptr;
+}
+
+int take_completions(Endpoint* e, Which which, int most, ibv_wc* to) noexcept {
+  if (e->seat != nullptr) return take_shared(&e->tenancy->shared, e->seat, which, most, to);
+  return ibv_poll_cq(which == kSends ? e->send_cq : e->receive_cq, most, to);
+}
+
+void arm_completions(Endpoint* e, bool sends) noexcept {
+  if (e->seat != nullptr) return arm_shared(&e->tenancy->shared, e->seat);
+  ibv_cq* cq = nullptr;
+  void* unused = nullptr;
+  while (g_verbs.get_cq_event(e->completions, &cq, &unused) == 0) g_verbs.ack_cq_events(cq, 1);
+  ibv_req_notify_cq(e->receive_cq, 0);
+  if (sends) ibv_req_notify_cq(e->send_cq, 0);
+}
+
+int news_fd(const Endpoint& e) noexcept { return e.seat != nullptr ? e.seat->set : e.completions->fd; }
+
+bool watch_news(int set, const Endpoint& e) noexcept {
+  if (e.seat == nullptr) return watch(set, e.completions->fd);
+  return watch(set, e.seat->fd) && watch(set, e.tenancy->shared.channel->fd);
 }
 
 ibv_mtu mtu_of(uint32_t bytes) noexcept {

@@ -251,12 +251,13 @@ RawCompletion finish(Context& context, RdmaPoint* point, RawQueue* queue, const 
   return c;
 }
 
-void take(Context& context, RdmaPoint* point, RawQueue* queue, ibv_cq* cq, RawCompletion* to, uint32_t capacity,
+void take(Context& context, RdmaPoint* point, Which which, RawCompletion* to, uint32_t capacity,
           uint32_t* count) noexcept {
+  RawQueue* queue = which == kSends ? &point->raw.sends : &point->raw.receives;
   while (*count < capacity) {
     ibv_wc wc[kTakenAtOnce];
     uint32_t room = capacity - *count < kTakenAtOnce ? capacity - *count : kTakenAtOnce;
-    int n = ibv_poll_cq(cq, static_cast<int>(room), wc);
+    int n = take_completions(&point->e, which, static_cast<int>(room), wc);
     if (n < 0) end_by(point, {kSystem, "polling a completion queue failed"}, false);
     if (n <= 0) return;
     for (int i = 0; i < n; ++i) to[(*count)++] = finish(context, point, queue, wc[i]);
@@ -270,8 +271,7 @@ Code look(Context& context, RdmaPoint* point, RawCompletion* to, uint32_t capaci
   raw->sends_first = !raw->sends_first;
   for (int turn = 0; turn < 2; ++turn) {
     bool sends = raw->sends_first == (turn == 0);
-    take(context, point, sends ? &raw->sends : &raw->receives, sends ? point->e.send_cq : point->e.receive_cq, to,
-         capacity, count);
+    take(context, point, sends ? kSends : kReceives, to, capacity, count);
   }
   if (*count != 0) return kOk;
   bool none_left = raw->sends.posted == raw->sends.completed && raw->receives.posted == raw->receives.completed;
@@ -301,7 +301,7 @@ Code wait_for_some(Context& context, RdmaPoint* point, RawCompletion* to, uint32
       arm_completions(&point->e);  // what completes from now on wakes; what has completed, the next look sees
       armed = true;
     } else {
-      wait_readable(point->e.completions->fd, context.stop_fd(), deadline, point->wake_fd);
+      wait_readable(news_fd(point->e), context.stop_fd(), deadline, point->wake_fd);
       armed = false;
     }
   }
@@ -331,10 +331,7 @@ const RawTable kRdmaRaw = {rdma_open_raw, rdma_connect_raw, rdma_post_raw, rdma_
 void end_raw(Context& context, RdmaPoint* point) noexcept {
   Endpoint* e = &point->e;
   bool some = point->raw.sends.depth != 0;  // else it is a listener, or an endpoint for a channel
-  if (some && e->qp != nullptr) {
-    g_verbs.destroy_qp(e->qp);  // from here on the device touches no region
-    e->qp = nullptr;
-  }
+  if (some) end_qp(e);                      // from here on the device touches no region
   for (Registration& r : point->raw.registrations.of) {
     for (; r.requests != 0; --r.requests) context.regions().let_go(Hold::kPinned, r.slot);
     deregister(&r);

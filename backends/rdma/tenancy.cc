@@ -1,9 +1,9 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
+#include "backends/rdma/descriptors.h"
 #include "backends/rdma/rdma.h"
 #include "backends/rdma/tenancy.h"
 
@@ -20,11 +20,6 @@ class ContextLock {
  private:
   Context& context_;
 };
-
-bool nonblocking(int fd) noexcept {
-  int flags = fcntl(fd, F_GETFL);
-  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
 
 // One that was opened here serves all of its device that are. One whose device has failed serves nobody more: the
 // device may have come back.
@@ -60,6 +55,7 @@ Code join_tenancy(Context& context, ibv_context* verbs, bool opened, Tenancy** t
     return code;
   }
   memset(static_cast<void*>(free), 0, sizeof *free);
+  pthread_mutex_init(&free->shared.mutex, nullptr);
   free->users = 1;
   free->verbs = verbs;
   free->watch = watch;
@@ -91,6 +87,7 @@ void leave_tenancy(Context& context, Tenancy* tenancy) noexcept {
   ContextLock lock(context);
   if (--tenancy->users != 0) return;
   if (tenancy->pd != nullptr) g_verbs.dealloc_pd(tenancy->pd);
+  pthread_mutex_destroy(&tenancy->shared.mutex);
   g_verbs.close_device(tenancy->watch);
 }
 

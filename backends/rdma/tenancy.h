@@ -1,10 +1,11 @@
-// What the connections of one context share of a device: its protection domain, and the opened device that hears of its
-// events.
+// What the connections of one context share of a device: its protection domain, with cq=shared completion queues, and
+// the opened device that hears of its events.
 #ifndef BACKENDS_RDMA_TENANCY_H_
 #define BACKENDS_RDMA_TENANCY_H_
 
 #include <atomic>
 
+#include "backends/rdma/shared_queues.h"
 #include "backends/rdma/verbs.h"
 #include "core/context.h"
 
@@ -22,6 +23,7 @@ struct Tenancy {
   ibv_context* verbs;  // where their queue pairs are made: rdma_cm's, which is open while one of them has its id
   ibv_context* watch;  // the same device opened here, as each open device hears of all events; may be `verbs` itself
   ibv_pd* pd;          // null: none of them shares one
+  SharedQueues shared;
   std::atomic<bool> failed;  // for good
   static constexpr uint32_t kPorts = 4;
   PortEvents ports[kPorts + 1];  // the first: of all ports beyond

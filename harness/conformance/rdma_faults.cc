@@ -49,7 +49,7 @@ Backend one(const char* name, const std::string& query, bool wire) {
 std::vector<Backend> modes(bool wire) {
   return {one("Poll", kQuick, wire), one("Event", std::string(kQuick) + "&mode=event", wire),
           one("Send", std::string(kQuick) + "&path=send", wire),
-          one("SendEvent", std::string(kQuick) + "&path=send&mode=event", wire)};
+          one("SharedSendEvent", std::string(kQuick) + "&path=send&mode=event&cq=shared", wire)};
 }
 
 }  // namespace

@@ -73,6 +73,12 @@ TEST(RdmaKnobs, PathIsWriteUnlessItIsSend) {
   EXPECT_EQ(0u, k.access);
 }
 
+TEST(RdmaKnobs, CompletionQueuesAreItsOwnUnlessTheyAreShared) {
+  EXPECT_FALSE(good("rdma://h:1").shared_cq);
+  EXPECT_FALSE(good("rdma://h:1?cq=own").shared_cq);
+  EXPECT_TRUE(good("rdma://h:1?cq=shared&cq_depth=65536").shared_cq);
+}
+
 TEST(RdmaKnobs, EachIsRead) {
   rc::Knobs k = good(
       "rdma://h:1?dev=mlx5_0&port=2&mode=event&sq_depth=64&rq_depth=128&inline=0&tclass=104&timeout_ms=500&"
@@ -123,13 +129,14 @@ TEST(RdmaKnobs, ValuesOutOfRangeAreRefusedAndNamed) {
                             "static_rate=25", "path_bits=128",  "min_rnr_timer=32",
                             "rd_atomic=0",    "rd_atomic=256",  "dest_rd_atomic=256",
                             "psn=16777216",   "sge=0",          "sge=65",
-                            "cq_depth=31",    "cq_poll=0",      "cq_poll=65",
-                            "signal=0",       "signal=17",      "access=all",
-                            "access=read"}) {
+                            "cq_depth=31",    "cq_depth=65537", "cq_poll=0",
+                            "cq_poll=65",     "signal=0",       "signal=17",
+                            "access=all",     "access=read"}) {
     std::string key = std::string(query).substr(0, std::string(query).find('='));
     expect_refused(std::string("rdma://h:1?") + query, key);
   }
   expect_refused("rdma://h:1?path=both", "path=both");
+  expect_refused("rdma://h:1?cq=mine", "cq=mine");
   expect_refused("rdma://h:1?path=send&access=write", "access");
   expect_refused("rdma://h:1?path=send&rq_depth=257", "at most 256");
   expect_refused("rdma://h:1?mode=sometimes", "sometimes");
