@@ -29,8 +29,8 @@
  *                          16384, and one that could fill more than is left gets RC_E_POOL), path=write|send
  *                          (send: messages by SEND and RECV, and no memory that the peer's device could reach; the
  *                          target makes progress by its calls, as over tcp; both ends must say the same, and each takes
- *                          four rings of the pool; not for endpoints; rq_depth is at most 256). What the device cannot
- *                          do is refused; rc_channel_figure tells what was chosen
+ *                          four rings of the pool; rq_depth is at most 256). What the device cannot do is refused;
+ *                          rc_channel_figure tells what was chosen
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -621,12 +621,14 @@ int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* c
 /* Connects an endpoint to the peer's.
  * Parameters: endpoint; blob, bytes - what the peer's rc_endpoint_open gave; timeout_ns - nanoseconds; channel - out.
  * Returns: RC_OK; RC_E_NOT_RINGCHAN, RC_E_VERSION, RC_E_LAYOUT, RC_E_NO_PERMISSION (another token), RC_E_SIZE (the ring
- * sizes do not fit) or RC_E_INVALID (NULL, or the endpoint's own blob): of the blob, and the endpoint can still be
- * connected; after all others it cannot: RC_E_TIMEOUT (the peer did not connect); RC_E_STOPPED; RC_E_CLOSING;
- * RC_E_PEER_DEAD, RC_E_CORRUPT (its NIC refused the first word); RC_E_SYSTEM. RC_E_STATE: it was connected, or is a
- * listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY; RC_E_POOL.
- * Blocks: until the peer connects too, or the deadline; a peer that dies later is noticed by time-out only. Threads:
- * one at a time per endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */
+ * sizes do not fit), RC_E_URI (the peer's path= is another one) or RC_E_INVALID (NULL, or the endpoint's own blob): of
+ * the blob, and the endpoint can still be connected; after all others it cannot: RC_E_TIMEOUT (the peer did not
+ * connect); RC_E_STOPPED; RC_E_CLOSING; RC_E_PEER_DEAD, RC_E_CORRUPT (its NIC refused the first word, or sent another);
+ * RC_E_POOL, RC_E_NO_MEMORY (path=send takes its rings here); RC_E_SYSTEM. RC_E_STATE: it was connected, or is a
+ * listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY.
+ * Blocks: until the peer connects too, or the deadline; a peer that dies later is noticed by time-out only, and with
+ * path=send the later, the longer it had not been in a call (up to twice that long). Threads: one at a time per
+ * endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */
 int32_t rc_endpoint_connect(rc_listener endpoint, const void* blob, size_t bytes, int64_t timeout_ns,
                             rc_channel* channel);
 

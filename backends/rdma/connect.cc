@@ -40,8 +40,6 @@ struct Event {
   Code card_code;  // what check_card says of it
 };
 
-const char* name_of_path(uint32_t path) noexcept { return path == kPathSend ? "send" : "write"; }
-
 // The next event of the connection manager; kWouldBlock: there is none.
 Code take_event(rdma_event_channel* channel, Event* event) noexcept {
   rdma_cm_event* got = nullptr;

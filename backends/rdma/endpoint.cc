@@ -95,7 +95,7 @@ Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley*
 
 namespace {
 
-// path=send: every slot is posted. Neither they nor the inbox are the peer's NIC's to write.
+// path=send: neither slots nor inbox are the peer's NIC's to write.
 Code make_cells(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   Cells cells = cells_of(agreed.ring_bytes, agreed.both_rings());
   for (uint32_t i = 0; i < kCellRings; ++i) {
@@ -106,10 +106,7 @@ Code make_cells(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
     if (e->cells_mr[i] == nullptr) return registration_failed("messages", cells.bytes(), errno);
   }
   if (e->receive_depth > cells.count) e->receive_depth = cells.count;
-  for (uint32_t i = 0; i < e->receive_depth; ++i) {
-    if (!post_slot(e, cells, i)) return fail_errno(kSystem, "posting a receive", errno);
-  }
-  return kOk;
+  return post_receives(agreed, e);
 }
 
 }  // namespace
@@ -138,12 +135,14 @@ Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   // Nothing but this inbox, and never with relaxed ordering: the tail must not overtake the bytes.
   e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
   if (e->inbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
-  return post_receives(e);
+  return post_receives(agreed, e);
 }
 
-Code post_receives(Endpoint* e) noexcept {
+Code post_receives(const Agreed& agreed, const Endpoint* e) noexcept {
+  Cells cells = cells_of(agreed.ring_bytes, agreed.both_rings());
   for (uint32_t i = 0; i < e->receive_depth; ++i) {
-    if (!post_receive(e->qp)) return fail_errno(kSystem, "posting a receive", errno);
+    bool posted = e->two_sided ? post_slot(e, cells, i) : post_receive(e->qp);
+    if (!posted) return fail_errno(kSystem, "posting a receive", errno);
   }
   return kOk;
 }

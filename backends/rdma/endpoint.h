@@ -102,10 +102,10 @@ Code set_options(rdma_cm_id* id, const Knobs& knobs) noexcept;
 
 // The id has found its device: checks it and its port, makes CQs and QP, and posts receives for two hellos.
 Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley* parley, Endpoint* e) noexcept;
-// The sizes are agreed: takes and registers both inboxes, and posts the receives of event mode.
+// The sizes are agreed: takes and registers both inboxes, and posts the receives of event mode or path=send.
 Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept;
-// Those of event mode.
-Code post_receives(Endpoint* e) noexcept;
+// Those of event mode, or the slots of path=send.
+Code post_receives(const Agreed& agreed, const Endpoint* e) noexcept;
 // Of path=send.
 bool post_slot(const Endpoint* e, const Cells& cells, uint64_t slot) noexcept;
 void end_parley(Endpoint* e) noexcept;

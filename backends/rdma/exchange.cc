@@ -2,7 +2,8 @@
 // and each connects its queue pair to what the other's blob says.
 //   both: open -> blob    the caller: exchanges the blobs    both: connect
 // A queue pair that sends before the other one receives has wasted its tries. So the one with the lower name knocks,
-// and begins again when its tries are used up; the other one sends nothing before it has heard the knock.
+// and begins again when its tries are used up; the other one sends nothing before it has heard the knock. With
+// path=send the knock is an empty message, for which the other one has posted a receive before those of the messages.
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
@@ -33,12 +34,15 @@ uint64_t seal_over(const EndpointBlob& blob) noexcept {
   return seal;
 }
 
-Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) noexcept {
+void describe(RdmaPoint* point, const Place& place) noexcept {
   const Endpoint& e = point->e;
+  EndpointBlob* blob = &point->said;
   memset(static_cast<void*>(blob), 0, sizeof *blob);
   blob->hello.hello = make_hello(Hello::kAsk, point->params, point->params.ring_bytes);
-  blob->hello.inbox = reinterpret_cast<uintptr_t>(e.inbox);
-  blob->hello.rkey = e.inbox_mr->rkey;
+  if (!e.two_sided) {
+    blob->hello.inbox = reinterpret_cast<uintptr_t>(e.inbox);
+    blob->hello.rkey = e.inbox_mr->rkey;
+  }
   blob->hello.receives = e.receive_depth;
   blob->ring_bytes_max = point->params.ring_bytes_max;
   blob->qp_num = e.qp->qp_num;
@@ -47,16 +51,17 @@ Code describe(const RdmaPoint* point, const Place& place, EndpointBlob* blob) no
   blob->lid = place.lid;
   memcpy(blob->gid, place.gid.raw, sizeof blob->gid);
   blob->dest_rd_atomic = e.dest_rd_atomic;
+  blob->path = point->knobs.path;
   blob->seal = seal_over(*blob);
-  return kOk;
 }
 
+// An inbox that the peer is told of must lie somewhere; without one the rings can wait until their size is agreed.
 Code make(Context& context, RdmaPoint* point, const Place& place) noexcept {
   Agreed most = {};
   most.ring_bytes = point->params.ring_bytes_max;
   most.op_ring_bytes = point->params.op_ring_bytes;
   Code code = make_at_place(context, point, place);
-  return code == kOk ? make_rings(context, most, &point->e) : code;
+  return code == kOk && !point->e.two_sided ? make_rings(context, most, &point->e) : code;
 }
 
 // Everything in a blob is peer input, also under a seal that fits.
@@ -69,13 +74,14 @@ Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, Endpoint
   Code code = check_rdma_hello(blob->hello, sizeof blob->hello, Hello::kAsk);
   if (code != kOk) return code;
   bool number = blob->qp_num != 0 && blob->qp_num <= kNumberMost && blob->psn <= kNumberMost;
-  bool way = blob->lid <= UINT16_MAX && is_mtu(blob->mtu);
+  bool way = blob->lid <= UINT16_MAX && is_mtu(blob->mtu) && blob->path <= kPathSend;
   if (!number || !way || blob->dest_rd_atomic > UINT8_MAX)
     return fail_plain(kNotRingchan, "the peer's endpoint names a queue pair that cannot be");
-  if (blob->qp_num == point->e.qp->qp_num && blob->psn == point->psn && blob->hello.rkey == point->e.inbox_mr->rkey &&
-      blob->hello.inbox == reinterpret_cast<uintptr_t>(point->e.inbox)) {
+  if (memcmp(blob, &point->said, sizeof *blob) == 0)
     return fail_plain(kInvalid, "this is the endpoint's own blob; the peer's is wanted");
-  }
+  if (blob->path != point->knobs.path)
+    return fail(kUri, "%s: this end has path=%s, the peer's endpoint path=%s; give both the same", point->uri.text,
+                name_of_path(point->knobs.path), name_of_path(blob->path));
   // Both ends come to the same size: what one of them insists on, else what both have room for.
   Hello ask = blob->hello.hello;
   uint64_t mine = point->params.ring_bytes, room = point->params.ring_bytes_max;
@@ -86,18 +92,25 @@ Code check_blob(const RdmaPoint* point, const void* data, size_t bytes, Endpoint
     code = fail(kSize, "a ring of %zu bytes is wanted, the peer's endpoint has room for %llu", agreed->ring_bytes,
                 static_cast<unsigned long long>(blob->ring_bytes_max));
   agree_on_ops(blob->hello.hello, point->params, agreed);
-  return code == kOk ? check_inbox(blob->hello, agreed->both_rings()) : code;
+  if (code != kOk) return code;
+  return point->e.two_sided ? check_slots(blob->hello) : check_inbox(blob->hello, agreed->both_rings());
 }
 
-// The knock lies in the outbox, where the peer has its mail: nothing else is there.
+// Both ends come to the same answer, from what they have told each other.
+bool knocks(const EndpointBlob& mine, const EndpointBlob& peer) noexcept {
+  int order = memcmp(mine.gid, peer.gid, sizeof mine.gid);
+  return order < 0 || (order == 0 && mine.qp_num < peer.qp_num);
+}
+
+// The knock lies in the outbox, where the peer has its mail: nothing else is there. By path=send it is empty.
 Code post_knock(const EndpointBlob& peer, Endpoint* e) noexcept {
   auto* from = reinterpret_cast<Sealed*>(reinterpret_cast<uint8_t*>(e->outbox) + kKnockLetter);
   *from = {kKnock, seal_of(kKnock)};
   ibv_sge sge = {reinterpret_cast<uintptr_t>(from), sizeof *from, e->outbox_mr->lkey};
   ibv_send_wr wr = {}, *bad = nullptr;
   wr.sg_list = &sge;
-  wr.num_sge = 1;
-  wr.opcode = IBV_WR_RDMA_WRITE;
+  wr.num_sge = e->two_sided ? 0 : 1;
+  wr.opcode = e->two_sided ? IBV_WR_SEND : IBV_WR_RDMA_WRITE;
   wr.send_flags = IBV_SEND_SIGNALED;
   wr.wr.rdma.remote_addr = peer.hello.inbox + kKnockLetter;
   wr.wr.rdma.rkey = peer.hello.rkey;
@@ -117,13 +130,19 @@ Code knock_delivered(Endpoint* e) noexcept {
   return fail_plain(m.code, m.why);
 }
 
-bool knock_heard(const Endpoint* e) noexcept {
+// kWouldBlock: not yet.
+Code knock_heard(const Endpoint* e) noexcept {
   uint64_t word;
-  return mail_of(e->inbox).knock.whole(&word) && word == kKnock;
+  if (!e->two_sided) return mail_of(e->inbox).knock.whole(&word) && word == kKnock ? kOk : kWouldBlock;
+  ibv_wc wc;
+  int n = ibv_poll_cq(e->receive_cq, 1, &wc);
+  if (n == 0) return kWouldBlock;
+  if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
+  return wc.status == IBV_WC_SUCCESS ? kOk : fail_plain(kCorrupt, "the peer's first word is none that it may send");
 }
 
 // Back to the beginning; what was posted comes back with an error.
-Code begin_again(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept {
+Code begin_again(const RdmaPoint* point, const EndpointBlob& peer, const Agreed& agreed, Endpoint* e) noexcept {
   ibv_qp_attr attr = {};
   attr.qp_state = IBV_QPS_RESET;
   int error = g_verbs.modify_qp(e->qp, &attr, IBV_QP_STATE);
@@ -134,7 +153,7 @@ Code begin_again(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) 
     }
   }
   Code code = begin(point->knobs, e);
-  if (code == kOk) code = post_receives(e);
+  if (code == kOk) code = post_receives(agreed, e);
   return code == kOk ? join(point, peer, e) : code;
 }
 
@@ -149,22 +168,22 @@ Code wait_a_little(Context& context, const ListenPoint* point, Deadline deadline
   return kOk;
 }
 
-Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline deadline) noexcept {
+Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, const Agreed& agreed,
+          Deadline deadline) noexcept {
   Endpoint* e = &point->e;
-  Gids mine = {};
-  Code code = join(point, peer, e);
-  if (code == kOk && g_verbs.query_gid(e->verbs, e->port_num, static_cast<int>(point->gid_index), &mine.gid) != 0)
-    code = fail_errno(kSystem, "asking for a GID", errno);
-  int order = memcmp(mine.gid.raw, peer.gid, sizeof peer.gid);
-  if (order == 0) order = e->qp->qp_num < peer.qp_num ? -1 : 1;
-  bool knocks = order < 0;
-  if (code == kOk && knocks) code = post_knock(peer, e);
+  bool first = knocks(point->said, peer);
+  Code code = kOk;
+  if (e->two_sided) {
+    if (!first && !post_receive(e->qp)) return fail_errno(kSystem, "posting a receive", errno);
+    code = make_rings(context, agreed, e);
+  }
+  if (code == kOk) code = join(point, peer, e);
+  if (code == kOk && first) code = post_knock(peer, e);
   for (int64_t pause_ns = kNapMinNs; code == kOk;) {
-    if (!knocks && knock_heard(e)) return kOk;
-    Code found = knocks ? knock_delivered(e) : kWouldBlock;
+    Code found = first ? knock_delivered(e) : knock_heard(e);
     if (found == kOk) return kOk;
     if (found == kHandshake) {
-      code = begin_again(point, peer, e);
+      code = begin_again(point, peer, agreed, e);
       if (code == kOk) code = post_knock(peer, e);
     } else if (found != kWouldBlock) {
       return found;
@@ -178,8 +197,6 @@ Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, Deadline
 
 Code find_own_place(RdmaPoint* point, Place* place) noexcept {
   sockaddr_storage address;
-  if (point->knobs.path == kPathSend)
-    return fail(kUri, "%s: path=send is for rc_listen and rc_connect", point->uri.text);
   Code code = open_verbs();
   if (code == kOk) code = check_device_name(point->uri, point->knobs);
   if (code == kOk) code = resolve(point->uri, point->knobs, true, &address);
@@ -245,14 +262,13 @@ Code rdma_open_endpoint(Context& context, ListenPoint* p, void* blob, size_t* by
   if (code == kOk) code = find_own_place(point, &place);
   if (code != kOk) return code;
   code = make(context, point, place);
-  EndpointBlob mine = {};
-  if (code == kOk) code = describe(point, place, &mine);
   if (code != kOk) {
     destroy_endpoint(context, &point->e);
     return code;
   }
-  memcpy(blob, &mine, sizeof mine);
-  *bytes = sizeof mine;
+  describe(point, place);
+  memcpy(blob, &point->said, sizeof point->said);
+  *bytes = sizeof point->said;
   return kOk;
 }
 
@@ -267,7 +283,7 @@ Code rdma_connect_endpoint(Context& context, ListenPoint* p, const void* data, s
   if (code != kOk) return code;
   point->spent = true;
   if (peer.mtu < point->e.mtu) point->e.mtu = peer.mtu;
-  code = meet(context, point, peer, deadline);
+  code = meet(context, point, peer, agreed, deadline);
   if (code != kOk) {
     destroy_endpoint(context, &point->e);
     return code;

@@ -20,6 +20,7 @@ inline constexpr uint32_t kNotGiven = UINT32_MAX;
 // How bytes go; both ends have the same.
 inline constexpr uint32_t kPathWrite = 0;
 inline constexpr uint32_t kPathSend = 1;
+inline const char* name_of_path(uint32_t path) noexcept { return path == kPathSend ? "send" : "write"; }
 
 // Each is in its range; what the device cannot do is refused when the device is known. 0, or kNotGiven where that is
 // said: the default.

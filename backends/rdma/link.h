@@ -119,6 +119,7 @@ struct RdmaPoint : ListenPoint {
   bool is_endpoint;
   bool spent;
   Endpoint e;
+  EndpointBlob said;  // of itself
   uint32_t gid_index;
   uint32_t psn;
   Raw raw;  // of a raw endpoint

@@ -52,7 +52,8 @@ struct EndpointBlob {
   uint32_t mtu;
   uint32_t lid;
   uint8_t gid[16];
-  uint64_t dest_rd_atomic;  // READs and atomics of the peer's that it answers at a time
+  uint32_t dest_rd_atomic;  // READs and atomics of the peer's that it answers at a time
+  uint32_t path;            // both ends must have the same
   uint64_t seal;            // of all before it
 };
 static_assert(sizeof(EndpointBlob) == 408);

@@ -56,6 +56,8 @@ Meaning raw_meaning_of(ibv_wc_status status, bool sent) noexcept {
 
 // A raw endpoint has receives also if it polls.
 Code choose_depths(const Uri& uri, Knobs* knobs) noexcept {
+  if (knobs->path == kPathSend)
+    return fail(kUri, "%s: path=send is a protocol for channels; a raw endpoint has none", uri.text);
   uint32_t* const depths[] = {&knobs->send_depth, &knobs->receive_depth};
   for (uint32_t* depth : depths) {
     if (*depth > kRawDepthMost)

@@ -31,6 +31,7 @@ TEST_F(RawWithoutDevice, OtherBackendsHaveNone) {
 TEST_F(RawWithoutDevice, UrisAreCheckedFirst) {
   EXPECT_RC(RC_E_SCHEME, open("none:x"));
   EXPECT_RC_NAMES(RC_E_URI, "mode", open("rdma://127.0.0.1:1?mode=sleep"));
+  EXPECT_RC_NAMES(RC_E_URI, "path=send", open("rdma://127.0.0.1:1?path=send"));
   EXPECT_RC(RC_E_URI, open("rdma://127.0.0.1"));
   if (access("/sys/class/infiniband", F_OK) != 0) {
     EXPECT_RC(RC_E_NO_DEVICE, open("rdma://127.0.0.1:1"));

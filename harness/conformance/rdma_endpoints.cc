@@ -114,6 +114,7 @@ void exchange(End& a, End& b) {
 class RdmaEndpoints : public testing::TestWithParam<const char*> {
  protected:
   static std::string uri(const std::string& more = "") { return rdma_uri(GetParam() + more); }
+  static bool by_messages() { return strstr(GetParam(), "path=send") != nullptr; }
 };
 
 TEST_P(RdmaEndpoints, MeetAndExchange) {
@@ -131,6 +132,11 @@ TEST_P(RdmaEndpoints, MeetAndExchange) {
   EXPECT_EQ(theirs, mine);
   EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "op_ring_bytes", &mine));
   EXPECT_LT(0, mine);
+  int64_t path = -1, access = -1;
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "path", &path));
+  EXPECT_EQ(by_messages() ? 1 : 0, path);
+  EXPECT_RC(RC_OK, rc_channel_figure(a.channel, "access", &access));
+  EXPECT_EQ(by_messages(), (access & 14) == 0);  // IBV_ACCESS_REMOTE_*
   // The channel lives on without its endpoint, and ends in good order.
   EXPECT_RC(RC_OK, rc_listener_close(a.endpoint));
   EXPECT_RC(RC_OK, rc_put(a.channel, "bye", 3, kPatience, nullptr));
@@ -165,6 +171,7 @@ TEST_P(RdmaEndpoints, DeadlineEndsTheWaitForAPeerThatDoesNotCome) {
 
 // It would refuse the next one as well.
 TEST_P(RdmaEndpoints, KnockThatIsRefusedIsTheLast) {
+  if (by_messages()) GTEST_SKIP() << "a knock by message needs no key";
   End a(uri()), b(uri());
   rc::EndpointBlob said[2];
   memcpy(static_cast<void*>(&said[0]), a.blob, sizeof said[0]);
@@ -234,6 +241,51 @@ TEST_P(RdmaEndpoints, WrongUseIsRefused) {
                   rc_endpoint_open(a.ctx, "rdma://0.0.0.0:1?dev=nosuch", nullptr, b.blob, &bytes, &listener));
 }
 
+// The peer's device is told of no memory, and each end says why it does not go on with one that says another path.
+TEST_P(RdmaEndpoints, BothSayTheSamePath) {
+  End a(uri()), b(uri()), c(uri(by_messages() ? "&path=write" : "&path=send"));
+  rc::EndpointBlob said;
+  memcpy(static_cast<void*>(&said), a.blob, sizeof said);
+  EXPECT_EQ(by_messages(), said.hello.inbox == 0 && said.hello.rkey == 0);
+  const char* of_a = by_messages() ? "this end has path=send" : "this end has path=write";
+  const char* of_c = by_messages() ? "this end has path=write" : "this end has path=send";
+  EXPECT_RC_NAMES(RC_E_URI, of_a, a.connect(c));
+  EXPECT_RC_NAMES(RC_E_URI, of_c, c.connect(a));
+  meet(a, b);
+  exchange(a, b);
+}
+
+// Operations go the channel's way.
+TEST_P(RdmaEndpoints, RegionsOfThePeerAreWrittenAndRead) {
+  End a(uri()), b(uri());
+  meet(a, b);
+  rc_mr from{0}, to{0};
+  rc_grant grant{0};
+  rc_remote remote{0};
+  rc_region there = {};
+  there.size = sizeof there;
+  ASSERT_RC(RC_OK, rc_mr_alloc(a.ctx, 2048, 0, &from));
+  ASSERT_RC(RC_OK, rc_mr_alloc(b.ctx, 1024, 0, &to));
+  ASSERT_RC(RC_OK, rc_mr_info(to, &there));
+  ASSERT_RC(RC_OK, rc_mr_grant(b.channel, to, 0, 1024, RC_MR_READ | RC_MR_WRITE, 0, &grant));
+  ASSERT_RC(RC_OK, rc_remote_get(a.channel, kPatience, &remote));
+  char end;
+  Doing serving([&] { return rc_get(b.channel, &end, 1, kPatience, nullptr); });  // they land in the target's calls
+  rc_region here = {};
+  here.size = sizeof here;
+  ASSERT_RC(RC_OK, rc_mr_info(from, &here));
+  memset(here.address, 'a', 1024);
+  rc_request request{0};
+  ASSERT_RC(RC_OK, rc_write(from, 0, remote, 0, 1024, &request));
+  EXPECT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+  ASSERT_RC(RC_OK, rc_read(from, 1024, remote, 0, 1024, &request));
+  EXPECT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+  EXPECT_EQ(0, memcmp(here.address, there.address, 1024));
+  EXPECT_EQ(0, memcmp(here.address, static_cast<char*>(here.address) + 1024, 1024));
+  EXPECT_RC(RC_OK, rc_put(a.channel, "x", 1, kPatience, nullptr));
+  EXPECT_DONE(RC_OK, serving);
+}
+
 // The smaller of what both have room for; and what one end insists on.
 TEST_P(RdmaEndpoints, RingSizeIsAgreed) {
   End a(uri(), nullptr, 1000), b(uri());
@@ -289,8 +341,12 @@ TEST_P(RdmaEndpoints, KilledPeerIsNoticedWithinTheTimeOut) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(On, RdmaEndpoints, testing::Values("?mode=poll", "?mode=event"),
-                         [](const auto& mode) { return std::string(mode.param).substr(6); });
+INSTANTIATE_TEST_SUITE_P(On, RdmaEndpoints,
+                         testing::Values("?mode=poll", "?mode=event", "?mode=poll&path=send", "?mode=event&path=send"),
+                         [](const auto& mode) {
+                           std::string name = mode.param;
+                           return name.substr(6, name.find('&') - 6) + (name.find('&') != name.npos ? "_send" : "");
+                         });
 
 // Endpoints of one context share device and domain, also with those made after the first has gone.
 TEST(RdmaEndpoint, EndpointsOfAContextShareTheirDomain) {
@@ -316,6 +372,26 @@ TEST(RdmaEndpoint, EndpointsOfAContextShareTheirDomain) {
     EXPECT_RC(RC_OK, rc_listener_close(endpoint));
   }
   exchange(a, b);
+}
+
+// By path=send an end takes its four rings when their size is agreed.
+TEST(RdmaEndpoint, RingsThatThePoolLacksAreNamed) {
+  std::string uri = rdma_uri("?path=send");
+  rc_config config = {};
+  config.size = sizeof config;
+  config.rings_max = 3;
+  config.ring_bytes = 65536;
+  rc_ctx ctx{0};
+  rc_listener endpoint{0};
+  rc_channel channel{0};
+  uint8_t blob[512];
+  size_t bytes = sizeof blob;
+  End b(uri);
+  ASSERT_RC(RC_OK, rc_open(&config, &ctx));
+  ASSERT_RC(RC_OK, rc_endpoint_open(ctx, uri.c_str(), nullptr, blob, &bytes, &endpoint));
+  EXPECT_RC(RC_E_POOL, rc_endpoint_connect(endpoint, b.blob, b.bytes, kPatience, &channel));
+  EXPECT_RC(RC_E_STATE, rc_endpoint_connect(endpoint, b.blob, b.bytes, kPatience, &channel));
+  EXPECT_RC(RC_OK, rc_close(ctx));
 }
 
 // By the address or by itself an endpoint finds the GID that rdma_cm would have used.

@@ -279,11 +279,6 @@ TEST_F(RdmaKnob, PathIsToldAndBothEndsHaveTheSame) {
   EXPECT_NE(std::string::npos, reason_.find("path=send, the listener path=write")) << reason_;
   EXPECT_EQ(RC_E_URI, connect("?path=send", ""));
   EXPECT_NE(std::string::npos, reason_.find("path=write, the listener path=send")) << reason_;
-  rc_listener endpoint{0};
-  uint8_t blob[512];
-  size_t bytes = sizeof blob;
-  EXPECT_RC_NAMES(RC_E_URI, "path=send",
-                  rc_endpoint_open(ctx_, rdma_uri("?path=send").c_str(), nullptr, blob, &bytes, &endpoint));
 }
 
 // One SEND, one doorbell, one slot, and one completion in as many as are said.
