@@ -166,6 +166,7 @@ class RdmaKeptKeys : public testing::TestWithParam<const char*> {
   // Of the channel whose queue pair was refused.
   void expect_over(rc_channel channel) {
     uint8_t byte;
+    if (HasFailure()) return;  // it was not: waiting for its end takes long
     EXPECT_RC(RC_E_PEER_DEAD, rc_get(channel, &byte, 1, kPatience, nullptr));
     EXPECT_RC(RC_E_PEER_DEAD, rc_put(channel, "x", 1, kPatience, nullptr));
     EXPECT_RC(RC_OK, rc_channel_close(channel));
