@@ -50,7 +50,7 @@ struct Attempt {
   bool cut;                                         // the fault says that the connection has ended, so it may
   bool quick;                                       // no fault has to find its call: no need to sleep
   Faulty* at_exchange;                              // of the near end; not null: they begin there
-  std::promise<void> listening;                     // whoever listens does, or cannot
+  std::promise<void> listening{};                   // whoever listens does, or cannot
   std::atomic<bool> near_done{false};               // the far end need not wait for it any more
   std::atomic<bool> there[2] = {{false}, {false}};  // near, far: has a channel and has not begun to close it
 };
