@@ -149,9 +149,9 @@ class RdmaKeptKeys : public testing::TestWithParam<const char*> {
     EXPECT_EQ("connected", keeper_->answer());
     return channel;
   }
-  rc_grant grant(rc_channel channel, uint32_t rights = kAllRights) {
+  rc_grant grant(rc_channel channel, uint32_t rights = kAllRights, int64_t lease_ns = RC_LEASE_NONE) {
     rc_grant grant{0};
-    EXPECT_RC(RC_OK, rc_mr_grant(channel, mr_, kSliceAt, kSlice, rights | RC_MR_DIRECT, RC_LEASE_NONE, &grant));
+    EXPECT_RC(RC_OK, rc_mr_grant(channel, mr_, kSliceAt, kSlice, rights | RC_MR_DIRECT, lease_ns, &grant));
     EXPECT_EQ(0u, keeper_->ask("grant").find("granted"));
     return grant;
   }
@@ -216,6 +216,27 @@ TEST_P(RdmaKeptKeys, AfterRevokeAreRefused) {
   allocate();  // the same bytes
   channel = meet();
   expect_use("write 0 3000", kNoAccess, kTheirs);
+  expect_over(channel);
+}
+
+// It ends in the owner's first call that finds it over, and half a second later if the peer answers nothing.
+TEST_P(RdmaKeptKeys, AfterTheLeaseAreRefused) {
+  rc_channel channel = meet();
+  rc_grant given = grant(channel, kAllRights, INT64_C(200000000));
+  expect_use("write 8 8", kOk, kTheirs);
+  expect_written(8, 8);
+  auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(kPatience);
+  rc_lease lease = {};
+  lease.size = sizeof lease;
+  do {
+    ASSERT_RC(RC_OK, rc_grant_info(given, &lease));
+    ASSERT_LT(std::chrono::steady_clock::now(), until);
+  } while (lease.left_ns != 0);
+  expect_use("write 8 16", kNoAccess, kTheirs);
+  expect_memory();
+  expect_over(channel);
+  channel = meet();
+  expect_use("read 8 8", kNoAccess, kNothing);
   expect_over(channel);
 }
 
