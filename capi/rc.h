@@ -696,7 +696,7 @@ int32_t rc_raw_close(rc_raw raw);
 /* A mesh has a channel between any two members of a host list. The member with the lower id connects, the other one
  * accepts; nothing of it happens outside of rc_mesh_* calls. A member that is lost may come back: it is taken in again
  * by a few calls of rc_mesh_event at both ends, at whatever moments they are made, if there are less than five seconds
- * between two of them (over loop and rdma: while both ends are in one), and has a new channel then. */
+ * between two of them (over loop: while both ends are in one), and has a new channel then. */
 
 /* Opens a mesh: listens at this member's address, connects, and waits until every member is there, in any start order.
  * Parameters: ctx; config - read during the call only; timeout_ns - nanoseconds; mesh - out. The context needs

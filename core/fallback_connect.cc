@@ -178,7 +178,6 @@ Code pursue_place(Connecting& c, FallbackPursuit* a) noexcept {
   if (code != kOk) return code;
   Context::blank(c.link, member->link_bytes);
   c.link->ops = member;
-  c.link->heard_until_ns = c.deadline.at();
   memcpy(c.link->uri, uri.text, sizeof c.link->uri);
   code = member->pursue(c.context, uri, c.params, c.deadline, a->own(), c.link);
   a->fd = a->own()->fd;
@@ -193,7 +192,7 @@ Code pursue_place(Connecting& c, FallbackPursuit* a) noexcept {
 
 }  // namespace
 
-// Through the list once. A member whose attempts do not go on has the call's time.
+// Through the list once.
 Code fallback_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
                      Link* link) noexcept {
   FallbackPursuit* a = fallback(pursuit);
@@ -214,11 +213,6 @@ Code fallback_pursue(Context& context, const Uri& uri, const ChannelParams& para
       move_to(a, 0, 0);
       return code;
     }
-    // A member whose attempts do not go on, and whose listener had no time: the next attempt is made there, too.
-    if (code == kTimeout && c.results[a->member].answered) {
-      move_to(a, 0, 0);
-      break;
-    }
     bool more = code == kNoListener && !c.results[a->member].answered && a->place + 1 < c.here.count;
     bool stays = more && c.list.at[a->member]->reach == kThisHost;
     move_to(a, stays ? a->member : a->member + 1, stays ? a->place + 1 : 0);
@@ -230,8 +224,12 @@ Code fallback_pursue(Context& context, const Uri& uri, const ChannelParams& para
 void fallback_abandon(Pursuit* pursuit) noexcept {
   FallbackPursuit* a = fallback(pursuit);
   a->own()->ops->abandon(a->own());
-  a->results[a->member].answered = false;
-  note_result(&a->results[a->member], fail_plain(kTimeout, "no answer in the time that an attempt has"));
+  // The caller's own reason stays: this may be the end of its mesh.
+  constexpr char kSilent[] = "no answer in the time that an attempt has";
+  MemberResult* result = &a->results[a->member];
+  result->code = kTimeout;
+  result->answered = false;
+  memcpy(result->reason, kSilent, sizeof kSilent);
   move_to(a, a->member + 1, 0);
 }
 

@@ -177,6 +177,7 @@ Code advance(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link
                 : before == Step::kOffered  ? let_go(point, h)
                                             : finish(context, point, h, link);
     if (code != kOk || before == Step::kGoing) return code;
+    h->until_ns = now_ns() + kHandshakeNs;  // each step has that time: a client may only look in from time to time
   }
 }
 

@@ -1,12 +1,15 @@
-// The client's half of the handshake.
+// The client's half of the handshake, in one call or in several.
 //   rdma_connect with a card    server: rdma_accept    client: ask    server: offer    client: accept    server: go
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "backends/rdma/descriptors.h"
 #include "backends/rdma/link.h"
 #include "core/wait.h"
 
@@ -19,19 +22,9 @@ constexpr int64_t kRetryMaxNs = 20 * 1000 * 1000;
 constexpr int64_t kAnswerNs = 200 * 1000 * 1000;
 constexpr int kRejectNoListener = 8;  // IB_CM_REJ_INVALID_SERVICE_ID
 constexpr int kRejectConsumer = 28;   // IB_CM_REJ_CONSUMER_DEFINED
+constexpr int kNeverMs = 600 * 1000;  // our own deadline is sooner
 
-// One attempt: what it has made, and how it stands.
-struct Attempt {
-  Context& context;
-  const Uri& uri;
-  const Knobs& knobs;
-  const ChannelParams& params;
-  Deadline deadline;
-  Deadline answer;  // until when the listener's side may say yes or no
-  Endpoint e;
-  Parley parley;
-  Agreed agreed;
-};
+RdmaPursuit* rdma(Pursuit* p) noexcept { return static_cast<RdmaPursuit*>(p); }
 
 struct Event {
   rdma_cm_event_type type;
@@ -53,21 +46,15 @@ Code take_event(rdma_event_channel* channel, Event* event) noexcept {
   return kOk;
 }
 
-Code wait_again(Attempt& a, Deadline deadline, int fd) noexcept {
-  Code code = wait_readable(a.e.channel->fd, a.context.stop_fd(), deadline, fd);
-  if (code == kTimeout) return fail_plain(kTimeout, "the connection request was not accepted before the deadline");
-  return code;
-}
-
 // Turns an event that is not the awaited one into a result. kHandshake: try again.
-Code explain(const Attempt& a, const Event& event) noexcept {
+Code explain(const Uri& uri, const Knobs& knobs, const Event& event) noexcept {
   switch (event.type) {
     case RDMA_CM_EVENT_REJECTED:
-      if (event.status == kRejectNoListener) return fail(kNoListener, "%s: nobody listens there", a.uri.text);
+      if (event.status == kRejectNoListener) return fail(kNoListener, "%s: nobody listens there", uri.text);
       if (event.status == kRejectConsumer && event.card.magic == kHelloMagic && event.card.code != kOk) {
-        if (event.card_code == kOk && event.card.path != a.knobs.path)
-          return fail(kUri, "%s: this end has path=%s, the listener path=%s; give both the same", a.uri.text,
-                      name_of_path(a.knobs.path), name_of_path(event.card.path));
+        if (event.card_code == kOk && event.card.path != knobs.path)
+          return fail(kUri, "%s: this end has path=%s, the listener path=%s; give both the same", uri.text,
+                      name_of_path(knobs.path), name_of_path(event.card.path));
         Hello h = {};
         h.code = event.card.code;
         strcpy(h.text, "its reason does not fit a reject; ask its operator");
@@ -77,124 +64,91 @@ Code explain(const Attempt& a, const Event& event) noexcept {
     case RDMA_CM_EVENT_ADDR_ERROR:
     case RDMA_CM_EVENT_ROUTE_ERROR:
     case RDMA_CM_EVENT_UNREACHABLE:
-      return fail(kNoListener, "%s: the host does not answer: %s", a.uri.text, strerror(-event.status));
+      return fail(kNoListener, "%s: the host does not answer: %s", uri.text, strerror(-event.status));
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-      return fail(kNoDevice, "%s: the RDMA device was removed", a.uri.text);
+      return fail(kNoDevice, "%s: the RDMA device was removed", uri.text);
     default:
       return fail(kHandshake, "the connection broke during the handshake (rdma_cm event %d)",
                   static_cast<int>(event.type));
   }
 }
 
-Code await_event(Attempt& a, rdma_cm_event_type wanted, Card* card = nullptr) noexcept {
-  for (;;) {
-    Event event = {};
-    Code code = take_event(a.e.channel, &event);
-    if (code == kOk && event.type != wanted) return explain(a, event);
-    if (code == kOk && card != nullptr) {
-      *card = event.card;
-      return event.card_code;
-    }
-    if (code != kWouldBlock) return code;
-    code = wait_again(a, a.answer, -1);
-    if (code != kOk) return code;
-  }
-}
-
-// What may happen beside the completion that is waited for.
-Code note_events(Attempt& a) noexcept {
+// kOk: the awaited event has come. kWouldBlock: not yet.
+Code take_wanted(const Uri& uri, const RdmaPursuit& a, rdma_cm_event_type wanted, Card* card = nullptr) noexcept {
   Event event = {};
   Code code = take_event(a.e.channel, &event);
-  if (code == kWouldBlock) return kOk;
-  return code == kOk ? fail_plain(kPeerDead, "the peer went away during the handshake") : code;
+  if (code != kOk) return code;
+  if (event.type != wanted) return explain(uri, a.knobs, event);
+  if (card == nullptr) return kOk;
+  *card = event.card;
+  return event.card_code;
 }
 
-// Waits until take() has what it wants. What came before a disconnect is still taken.
+// What take() has, a completion; kWouldBlock: not yet. What came before a disconnect is still taken.
 template <class Take>
-Code await(Attempt& a, Take take) noexcept {
-  Code ended = kOk;
-  for (;;) {
-    arm_completions(&a.e);
-    Code code = take();
-    if (code != kWouldBlock) return code;
-    if (ended != kOk) return ended;
-    ended = note_events(a);
-    if (ended != kOk) continue;
-    code = wait_again(a, a.deadline, news_fd(a.e));
-    if (code != kOk) return code;
-  }
+Code take_completed(RdmaPursuit* a, Take take) noexcept {
+  arm_completions(&a->e);
+  Code code = take();
+  if (code != kWouldBlock) return code;
+  Event event = {};
+  Code ended = take_event(a->e.channel, &event);
+  if (ended == kWouldBlock) return kWouldBlock;
+  if (ended == kOk) ended = fail_plain(kPeerDead, "the peer went away during the handshake");
+  code = take();
+  return code == kWouldBlock ? ended : code;
 }
 
-Code await_hello(Attempt& a, Hello::Kind kind, const RdmaHello** hello) noexcept {
+Code take_hello(RdmaPursuit* a, Hello::Kind kind, const RdmaHello** hello) noexcept {
   size_t bytes = 0;
-  Code code = await(a, [&]() noexcept { return receive_hello(&a.e, &a.parley, hello, &bytes); });
+  Code code = take_completed(a, [&]() noexcept { return receive_hello(&a->e, &a->parley, hello, &bytes); });
   return code == kOk ? check_rdma_hello(**hello, bytes, kind) : code;
 }
 
-// Device and route are known by address; the attempt has its queue pair then.
-Code find_way(Attempt& a, const sockaddr_storage& to) noexcept {
-  constexpr int kNeverMs = 600 * 1000;  // our own deadline is sooner
-  Code code = make_event_channel(&a.e.channel);
+Code delivered(RdmaPursuit* a) noexcept {
+  return take_completed(a, [&]() noexcept { return hellos_delivered(&a->e, &a->parley); });
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// one attempt
+
+// What its URI says, and where that is.
+Code prepare(Context& context, const Uri& uri, RdmaPursuit* a) noexcept {
+  a->context = &context;
+  Code code = read_knobs(uri, &a->knobs);
+  if (code == kOk) code = open_verbs();
+  if (code == kOk) code = check_device_name(uri, a->knobs);
+  return code == kOk ? resolve(uri, a->knobs, false, &a->to) : code;
+}
+
+Code begin(const Uri& uri, RdmaPursuit* a) noexcept {
+  a->stage = RdmaPursuit::kAddress;
+  a->near = false;
+  a->agreed = {};
+  a->events = POLLIN;
+  Code code = make_event_channel(&a->e.channel);
   if (code != kOk) return code;
-  if (g_verbs.create_id(a.e.channel, &a.e.id, nullptr, RDMA_PS_TCP) != 0)
+  a->fd = epoll_create1(EPOLL_CLOEXEC);
+  if (a->fd < 0 || !watch(a->fd, a->e.channel->fd)) return fail_errno(kSystem, "epoll for an attempt", errno);
+  if (g_verbs.create_id(a->e.channel, &a->e.id, nullptr, RDMA_PS_TCP) != 0)
     return fail_errno(kSystem, "rdma_create_id", errno);
-  code = set_options(a.e.id, a.knobs);
+  code = set_options(a->e.id, a->knobs);
+  if (code != kOk || g_verbs.resolve_addr(a->e.id, nullptr, reinterpret_cast<sockaddr*>(&a->to), kNeverMs) == 0)
+    return code;
+  if (errno == ENODEV) return fail(kNoDevice, "%s: no RDMA device of this machine has a way to that address", uri.text);
+  return fail(kNoListener, "%s: no way to that address: %s", uri.text, strerror(errno));
+}
+
+Code find_route(const Uri& uri, RdmaPursuit* a) noexcept {
+  Code code = take_wanted(uri, *a, RDMA_CM_EVENT_ADDR_RESOLVED);
   if (code != kOk) return code;
-  auto* address = const_cast<sockaddr*>(reinterpret_cast<const sockaddr*>(&to));
-  if (g_verbs.resolve_addr(a.e.id, nullptr, address, kNeverMs) != 0) {
-    if (errno == ENODEV) {
-      return fail(kNoDevice, "%s: no RDMA device of this machine has a way to that address", a.uri.text);
-    }
-    return fail(kNoListener, "%s: no way to that address: %s", a.uri.text, strerror(errno));
-  }
-  code = await_event(a, RDMA_CM_EVENT_ADDR_RESOLVED);
-  if (code == kOk && g_verbs.resolve_route(a.e.id, kNeverMs) != 0) {
-    if (errno == ENODEV) return fail(kNoDevice, "%s: that address is not one of an RDMA device's", a.uri.text);
-    code = fail_errno(kSystem, "rdma_resolve_route", errno);
-  }
-  if (code == kOk) code = await_event(a, RDMA_CM_EVENT_ROUTE_RESOLVED);
-  return code == kOk ? make_endpoint(a.context, a.uri, a.knobs, &a.parley, &a.e) : code;
-}
-
-Code check_offer(Attempt& a, const RdmaHello& offer) noexcept {
-  uint64_t ring_bytes = offer.hello.ring_bytes;
-  if (ring_bytes == 0 || ring_bytes > a.params.ring_bytes_max ||
-      (a.params.ring_bytes != 0 && ring_bytes != a.params.ring_bytes)) {
-    return fail(kSize, "the listener offers a ring of %llu bytes; this end wants %llu and its context allows %llu",
-                static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(a.params.ring_bytes),
-                static_cast<unsigned long long>(a.params.ring_bytes_max));
-  }
-  a.agreed.ring_bytes = ring_bytes;
-  agree_on_ops(offer.hello, a.params, &a.agreed);
-  return a.e.two_sided ? check_slots(offer) : check_inbox(offer, a.agreed.both_rings());
-}
-
-Code shake_hands(Attempt& a, const RdmaHello** offer) noexcept {
-  Code code = send_hello(&a.e, &a.parley, make_hello(Hello::kAsk, a.params, a.params.ring_bytes));
-  if (code == kOk) code = await_hello(a, Hello::kOffer, offer);
-  if (code == kOk) code = check_offer(a, **offer);
-  if (code == kOk) code = make_rings(a.context, a.agreed, &a.e);
-  if (code == kOk) code = await(a, [&]() noexcept { return hellos_delivered(&a.e, &a.parley); });
-  if (code == kOk) code = send_hello(&a.e, &a.parley, make_hello(Hello::kAccept, a.params, a.agreed.ring_bytes));
-  const RdmaHello* go = nullptr;
-  if (code == kOk) code = await_hello(a, Hello::kGo, &go);
-  if (code == kOk) code = await(a, [&]() noexcept { return hellos_delivered(&a.e, &a.parley); });
-  return code;
-}
-
-Code call_listener(Attempt& a) noexcept {
-  Card card = make_card(kOk, a.knobs.path, a.e.mtu);
-  rdma_conn_param p = connection_params(a.knobs, a.e, card);
-  if (g_verbs.connect(a.e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
-  Card answer = {};
-  Code code = await_event(a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
-  if (code == kOk) code = enter_connection(a.knobs, answer.mtu, &a.e);
-  if (code == kOk && g_verbs.establish(a.e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
-  return code;
+  a->stage = RdmaPursuit::kRoute;
+  if (g_verbs.resolve_route(a->e.id, kNeverMs) == 0) return kOk;
+  if (errno == ENODEV) return fail(kNoDevice, "%s: that address is not one of an RDMA device's", uri.text);
+  return fail_errno(kSystem, "rdma_resolve_route", errno);
 }
 
 // The way leads back to the address that it begins at.
-bool is_way_to_oneself(const sockaddr_storage& to, rdma_cm_id* id) noexcept {
+bool is_way_to_oneself(const sockaddr_storage& to, const rdma_cm_id* id) noexcept {
   const sockaddr* from = &id->route.addr.src_addr;
   if (from->sa_family != to.ss_family) return false;
   if (to.ss_family == AF_INET) {
@@ -205,26 +159,125 @@ bool is_way_to_oneself(const sockaddr_storage& to, rdma_cm_id* id) noexcept {
                 &reinterpret_cast<const sockaddr_in6&>(to).sin6_addr, sizeof(in6_addr)) == 0;
 }
 
-// kNoListener, kHandshake: worth another attempt.
-Code attempt(Attempt& a, const sockaddr_storage& to, RdmaLink* link) noexcept {
-  Code code = find_way(a, to);
-  // A machine refuses at once what nobody of its own listens for: who is silent there is a listener.
-  bool near = code == kOk && is_way_to_oneself(to, a.e.id);
-  if (near) a.answer = a.answer.or_at(link->heard_until_ns);
-  if (code == kOk) code = call_listener(a);
-  link->heard = code == kOk || (near && code == kTimeout);
-  if (link->heard) a.deadline = a.deadline.or_at(link->heard_until_ns);
-  const RdmaHello* offer = nullptr;
-  if (code == kOk) code = shake_hands(a, &offer);
-  if (code == kOk) {
-    memcpy(link->identity, offer->hello.identity, sizeof link->identity);
-    return fill_link(a.context, a.knobs, &a.e, *offer, a.agreed, link);
+// Device and route are known: the attempt has its queue pair now.
+Code call_listener(const Uri& uri, RdmaPursuit* a) noexcept {
+  Code code = take_wanted(uri, *a, RDMA_CM_EVENT_ROUTE_RESOLVED);
+  if (code == kOk) code = make_endpoint(*a->context, uri, a->knobs, &a->parley, &a->e);
+  if (code == kOk && !watch(a->fd, news_fd(a->e))) code = fail_errno(kSystem, "epoll for an attempt", errno);
+  if (code != kOk) return code;
+  Card card = make_card(kOk, a->knobs.path, a->e.mtu);
+  rdma_conn_param p = connection_params(a->knobs, a->e, card);
+  if (g_verbs.connect(a->e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
+  a->near = is_way_to_oneself(a->to, a->e.id);
+  a->stage = RdmaPursuit::kAnswer;
+  return kOk;
+}
+
+Code ask(const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
+  Card answer = {};
+  Code code = take_wanted(uri, *a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
+  if (code == kOk) code = enter_connection(a->knobs, answer.mtu, &a->e);
+  if (code == kOk && g_verbs.establish(a->e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
+  if (code != kOk) return code;
+  a->stage = RdmaPursuit::kOffer;
+  return send_hello(&a->e, &a->parley, make_hello(Hello::kAsk, params, params.ring_bytes));
+}
+
+Code check_offer(const ChannelParams& params, const RdmaHello& offer, RdmaPursuit* a) noexcept {
+  uint64_t ring_bytes = offer.hello.ring_bytes;
+  if (ring_bytes == 0 || ring_bytes > params.ring_bytes_max ||
+      (params.ring_bytes != 0 && ring_bytes != params.ring_bytes)) {
+    return fail(kSize, "the listener offers a ring of %llu bytes; this end wants %llu and its context allows %llu",
+                static_cast<unsigned long long>(ring_bytes), static_cast<unsigned long long>(params.ring_bytes),
+                static_cast<unsigned long long>(params.ring_bytes_max));
   }
-  // A listener that closed before it said anything: another one may come.
-  if (code == kPeerDead && a.parley.received == 0) code = kHandshake;
-  drop_connection(&a.e);
-  destroy_endpoint(a.context, &a.e);
+  a->agreed.ring_bytes = ring_bytes;
+  agree_on_ops(offer.hello, params, &a->agreed);
+  return a->e.two_sided ? check_slots(offer) : check_inbox(offer, a->agreed.both_rings());
+}
+
+Code take_offer(const ChannelParams& params, RdmaPursuit* a) noexcept {
+  Code code = take_hello(a, Hello::kOffer, &a->offer);
+  if (code == kOk) code = check_offer(params, *a->offer, a);
+  if (code == kOk) code = make_rings(*a->context, a->agreed, &a->e);
+  if (code == kOk) a->stage = RdmaPursuit::kAsked;
   return code;
+}
+
+Code accept_offer(const ChannelParams& params, RdmaPursuit* a) noexcept {
+  Code code = delivered(a);
+  if (code != kOk) return code;
+  a->stage = RdmaPursuit::kGo;
+  return send_hello(&a->e, &a->parley, make_hello(Hello::kAccept, params, a->agreed.ring_bytes));
+}
+
+Code take_go(RdmaPursuit* a) noexcept {
+  const RdmaHello* go = nullptr;
+  Code code = take_hello(a, Hello::kGo, &go);
+  if (code == kOk) a->stage = RdmaPursuit::kAccepted;
+  return code;
+}
+
+// As far as it goes now. kNoListener, kHandshake: worth another attempt.
+Code go_on(const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
+  for (;;) {
+    Code code = kOk;
+    switch (a->stage) {
+      case RdmaPursuit::kAddress:
+        code = find_route(uri, a);
+        break;
+      case RdmaPursuit::kRoute:
+        code = call_listener(uri, a);
+        break;
+      case RdmaPursuit::kAnswer:
+        code = ask(uri, params, a);
+        break;
+      case RdmaPursuit::kOffer:
+        code = take_offer(params, a);
+        break;
+      case RdmaPursuit::kAsked:
+        code = accept_offer(params, a);
+        break;
+      case RdmaPursuit::kGo:
+        code = take_go(a);
+        break;
+      case RdmaPursuit::kAccepted:
+        return delivered(a);
+    }
+    // A listener that closed before it said anything: another one may come.
+    if (code == kPeerDead && a->parley.received == 0) return kHandshake;
+    if (code != kOk) return code;
+  }
+}
+
+// What has been made becomes the link's, or goes.
+Code end(Code code, RdmaPursuit* a, RdmaLink* link) noexcept {
+  if (code == kOk) {
+    memcpy(link->identity, a->offer->hello.identity, sizeof link->identity);
+    code = fill_link(*a->context, a->knobs, &a->e, *a->offer, a->agreed, link);
+  }
+  rdma_abandon(a);
+  return code;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// in one call
+
+// A machine refuses at once what nobody of its own listens for: who is silent there is a listener.
+Deadline until(const RdmaPursuit& a, Deadline deadline, Deadline answer, const Link* link) noexcept {
+  if (a.stage > RdmaPursuit::kAnswer) return deadline.or_at(link->heard_until_ns);
+  return a.near ? answer.or_at(link->heard_until_ns) : answer;
+}
+
+Code attempt(const Uri& uri, const ChannelParams& params, Deadline deadline, Deadline answer, RdmaPursuit* a,
+             RdmaLink* link) noexcept {
+  Code code = begin(uri, a);
+  while (code == kOk && (code = go_on(uri, params, a)) == kWouldBlock) {
+    code = wait_readable(a->fd, a->context->stop_fd(), until(*a, deadline, answer, link));
+    if (code == kTimeout) fail_plain(kTimeout, "the connection request was not accepted before the deadline");
+  }
+  link->heard = a->stage > RdmaPursuit::kAnswer || (a->near && code == kTimeout);
+  return end(code, a, link);
 }
 
 }  // namespace
@@ -247,20 +300,16 @@ Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage*
 }
 
 Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
-                          Link* l) noexcept {
-  Knobs knobs;
-  sockaddr_storage to;
-  Code code = read_knobs(uri, &knobs);
-  if (code == kOk) code = open_verbs();
-  if (code == kOk) code = check_device_name(uri, knobs);
-  if (code == kOk) code = resolve(uri, knobs, false, &to);
+                          Link* link) noexcept {
+  RdmaPursuit a = {};
+  a.fd = -1;
+  Code code = prepare(context, uri, &a);
   if (code != kOk) return code;
   Deadline answer = Deadline::after(kAnswerNs);
   if (deadline.at() > answer.at()) answer = deadline;
   bool nobody = false;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
-    Attempt a = {context, uri, knobs, params, deadline, answer, {}, {}, {}};
-    code = attempt(a, to, static_cast<RdmaLink*>(l));
+    code = attempt(uri, params, deadline, answer, &a, static_cast<RdmaLink*>(link));
     if (code == kTimeout && nobody) return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
     if (code != kNoListener && code != kHandshake) return code;
     nobody = code == kNoListener;
@@ -271,6 +320,29 @@ Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams&
     Code stopped = wait_readable(-1, context.stop_fd(), deadline.sooner(pause));
     if (stopped != kTimeout) return stopped;
   }
+}
+
+Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline, Pursuit* p,
+                 Link* link) noexcept {
+  RdmaPursuit* a = rdma(p);
+  Code code = kOk;
+  if (a->fd < 0) {
+    code = prepare(context, uri, a);
+    if (code != kOk) return code;
+    code = begin(uri, a);
+  }
+  if (code == kOk) code = go_on(uri, params, a);
+  if (code == kWouldBlock) return code;
+  link->heard = a->stage > RdmaPursuit::kAnswer;
+  return end(code, a, static_cast<RdmaLink*>(link));
+}
+
+void rdma_abandon(Pursuit* p) noexcept {
+  RdmaPursuit* a = rdma(p);
+  drop_connection(&a->e);
+  destroy_endpoint(*a->context, &a->e);
+  if (a->fd >= 0) close(a->fd);
+  a->fd = -1;
 }
 
 }  // namespace rc

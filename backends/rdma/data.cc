@@ -382,9 +382,9 @@ constexpr Backend with(const Extras* extras) noexcept {
           rdma_interrupt,
           kAnyHost,
           extras,
-          sizeof(Pursuit),
-          connect_at_once,
-          abandon_nothing,
+          sizeof(RdmaPursuit),
+          rdma_pursue,
+          rdma_abandon,
           sizeof(Tenancies)};
 }
 

@@ -125,12 +125,30 @@ struct RdmaPoint : ListenPoint {
   Raw raw;  // of a raw endpoint
 };
 
+// A client's attempt. Begins with no endpoint; its fd is an epoll of what can bring it on.
+struct RdmaPursuit : Pursuit {
+  // What it waits for; what is behind kAnswer has heard the listener.
+  enum Stage : uint32_t { kAddress, kRoute, kAnswer, kOffer, kAsked, kGo, kAccepted };
+  Stage stage;
+  bool near;  // the listener is of this machine
+  Context* context;
+  Knobs knobs;
+  sockaddr_storage to;
+  Endpoint e;
+  Parley parley;
+  const RdmaHello* offer;  // in the parley
+  Agreed agreed;
+};
+
 Code rdma_backend_listen(Context& context, ListenPoint* point) noexcept;
 void rdma_backend_interrupt_accept(ListenPoint* point) noexcept;
 void rdma_backend_unlisten(Context& context, ListenPoint* point) noexcept;
 Code rdma_backend_accept(Context& context, ListenPoint* point, Deadline deadline, Link* link) noexcept;
 Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
                           Link* link) noexcept;
+Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Pursuit* pursuit,
+                 Link* link) noexcept;
+void rdma_abandon(Pursuit* pursuit) noexcept;
 uint32_t rdma_figures(Link* link, Figure* to, uint32_t most) noexcept;
 Code rdma_open_endpoint(Context& context, ListenPoint* point, void* blob, size_t* bytes) noexcept;
 Code rdma_connect_endpoint(Context& context, ListenPoint* point, const void* blob, size_t bytes, Deadline deadline,
