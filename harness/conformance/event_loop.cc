@@ -12,11 +12,10 @@ class EventLoop : public MemoryPair {
  protected:
   static constexpr uint64_t kFlights = 64, kBytes = 64;
 
-  // What looks after a silent peer would make good, after a while, for what wakes nobody: it is long in coming.
+  // What looks after a silent peer would make good, after a while, for what wakes nobody.
   void SetUp() override {
     Pair::SetUp();
-    if (uri_.rfind(std::string(backend().scheme) + "://", 0) == 0)
-      uri_ += std::string(uri_.find('?') != std::string::npos ? "&" : "?") + "timeout_ms=600000";
+    look_rarely();
     connect();
     ASSERT_RC(RC_OK, rc_mr_alloc(ctx_, kFlights * kBytes, 0, &local_));
   }

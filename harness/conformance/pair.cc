@@ -42,6 +42,11 @@ void Pair::SetUp() {
   if (!backend().attached) uri_ = backend().make_uri();
 }
 
+void Pair::look_rarely() {
+  if (uri_.rfind(std::string(backend().scheme) + "://", 0) == 0)
+    uri_ += std::string(uri_.find('?') != std::string::npos ? "&" : "?") + "timeout_ms=600000";
+}
+
 void Pair::TearDown() {
   // A test that gave up has not heard what its far end has to say.
   for (auto& far : fars_) {

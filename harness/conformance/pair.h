@@ -59,6 +59,9 @@ class Pair : public testing::TestWithParam<Backend> {
   // then.
   Reply refused_client(rc_listener listener, const Call& connect);
 
+  // What looks after a silent peer makes descriptors readable now and then: before connect(), puts that off for long.
+  void look_rarely();
+
   // Until everything put so far is in the other end's memory and credit has come back. At once if the backend needs no
   // help.
   void settle();
@@ -122,7 +125,14 @@ class Batch : public Bytes {};
 class InPlace : public Bytes {};
 class Messages : public Bytes {};
 class Descriptor : public Bytes {};
-class Whole : public Bytes {};
+class Whole : public Pair {
+ protected:
+  void SetUp() override {
+    Pair::SetUp();
+    look_rarely();
+    connect();
+  }
+};
 class Looking : public Bytes {};
 class Ending : public Bytes {};
 class Threads : public Bytes {};
