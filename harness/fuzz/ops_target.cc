@@ -244,7 +244,8 @@ class Honest {
     uint64_t id = 0;
     rc::Code code = ops_->grant(granted_.id, kAt, kSlice, rc::kAllRights, 1000000000, true, &id);
     check(code);
-    if (code == rc::kOk) PROMISE(ops_->grant_lease(grant_ = id, &lease_) == rc::kOk);
+    int64_t left_ns = 0;
+    if (code == rc::kOk) PROMISE(ops_->grant_lease(grant_ = id, &lease_, &left_ns) == rc::kOk);
   }
   void post(Script& script, uint64_t* request) {
     constexpr rc::OpType kAsked[] = {rc::kOpWrite, rc::kOpWriteImm, rc::kOpRead, rc::kOpSwap, rc::kOpAdd};
