@@ -93,6 +93,9 @@ class RdmaDirect : public testing::Test {
     qp_ = meet(&owner_.channel, &peer_.channel);
   }
   void TearDown() override {
+    if (own_ != nullptr) {
+      EXPECT_EQ(0, g_true.dereg_mr(own_));  // in the peer's protection domain, which goes with its context
+    }
     EXPECT_RC(RC_OK, rc_close(peer_.ctx));
     EXPECT_RC(RC_OK, rc_close(owner_.ctx));
     g_verbs.create_qp = g_true.create_qp;
@@ -171,7 +174,7 @@ class RdmaDirect : public testing::Test {
   ibv_qp* qp_ = nullptr;
   rc_grant grant_{0};
   ibv_mr kept_ = {};
-  ibv_mr* own_ = nullptr;  // the process takes it along
+  ibv_mr* own_ = nullptr;
   uint64_t word_[1] = {UINT64_C(0x0303030303030303)};
 };
 
