@@ -184,6 +184,7 @@ struct Share {
   uint8_t* at = nullptr;
   uint64_t bytes = 0;
   void* spare = nullptr;  // the backend's own
+  size_t kept = 0;        // so many bytes behind the spare ones, too
   uint64_t address = 0;   // what the peer's NIC is told, if it is a NIC
   uint32_t key = 0;
 };

@@ -192,7 +192,7 @@ Code Ops::share(Grant& g) noexcept {
   if (code == kOk && g.due_ns != kNeverNs) set_due();
   if (code == kOk) return kOk;
   g.shared = false;
-  regions_->let_go(g.by_nic ? Hold::kGrant : Hold::kShare, g.piece.slot);
+  regions_->let_go(g.hold(), g.piece.slot);
   free_grant(g);
   return code;
 }
@@ -217,7 +217,7 @@ Code Ops::unshare(Grant& g) noexcept {
   if (code != kOk) return code;
   g.shared = false;
   if (g.due_ns != kNeverNs) set_due();
-  regions_->let_go(g.by_nic ? Hold::kGrant : Hold::kShare, g.piece.slot);
+  if (g.state != Grant::kReturned) regions_->let_go(g.hold(), g.piece.slot);  // else when it is taken, or the end
   return kOk;
 }
 
@@ -225,7 +225,7 @@ Code Ops::end_direct(uint64_t region) noexcept {
   Locked locked(this);
   for (uint32_t i = 0; i < kGrantsMax; ++i) {
     Grant& g = grants_[i];
-    if (!over_ || !g.shared || g.state != Grant::kOver || g.piece.id != region) continue;
+    if (!over_ || !g.shared || g.state == Grant::kReturned || g.piece.id != region) continue;
     Code code = unshare(g);
     if (code != kOk) return code;
   }

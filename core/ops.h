@@ -221,6 +221,8 @@ class Ops {
     Share exposed;   // to NICs
     Lease lease;
     Regions::Piece piece;
+    // What its region is held for.
+    Hold hold() const noexcept { return (lease.rights & kDirect) != 0 && !by_nic ? Hold::kShare : Hold::kGrant; }
   };
   struct Remote {
     enum State : uint8_t { kFree, kUnread, kLive, kGone };

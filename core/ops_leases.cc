@@ -77,6 +77,8 @@ Code Ops::grant_lease(uint64_t grant, Lease* lease, int64_t* left_ns) noexcept {
     set_due();
     if (code == kWouldBlock) end_ns += kNicWaitNs;
     if (code != kOk && code != kWouldBlock) return code;
+    code = find_grant(grant, &g);  // the lock was given up
+    if (code != kOk) return code;
   }
   *lease = g->lease;
   *left_ns = end_ns == kNeverNs ? kLeaseNone : end_ns > now ? end_ns - now : 0;

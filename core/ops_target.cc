@@ -64,7 +64,7 @@ Code Ops::make_grant(const Regions::Piece& piece, uint64_t bytes, uint32_t right
 // rest in a call of the owner's program.
 void Ops::end_grant(Grant& g, Grant::State state) noexcept {
   if (!g.shared && (g.state == Grant::kLive || g.state == Grant::kReturned)) {
-    regions_->let_go(Hold::kGrant, g.piece.slot);
+    regions_->let_go(g.hold(), g.piece.slot);
     if (g.for_peer) {
       for_peer_bytes_ -= g.lease.bytes;
       regions_->free(g.piece.id);
@@ -171,13 +171,12 @@ Code Ops::next_returned(uint64_t* region) noexcept {
   Locked locked(this);
   if (returned_.empty()) return kWouldBlock;
   Grant& g = grants_[returned_.front()];
-  bool direct = (g.lease.rights & kDirect) != 0;
   Code code = unshare(g);  // unless its lease is over
   if (code != kOk) return code;
   returned_.pop();
   *region = g.piece.id;
   if (g.for_peer) for_peer_bytes_ -= g.lease.bytes;  // it is this end's from now on
-  if (!direct) regions_->let_go(Hold::kGrant, g.piece.slot);
+  regions_->let_go(g.hold(), g.piece.slot);
   free_grant(g);
   return kOk;
 }

@@ -27,6 +27,7 @@ Code Channel::look_for_space(size_t n) noexcept {
 }
 
 Code Channel::look_for_delivery() noexcept {
+  end_leases();
   Code code = link_->ops->progress(link_, kPutSide);
   if (code != kOk) return end(code);
   return link_->ops->delivered(link_) ? kOk : kWouldBlock;
@@ -133,6 +134,7 @@ Code Channel::publish_piece(const void* newest, size_t n, Wait& wait) noexcept {
   return wait_for(
       kPutSide,
       [this]() noexcept {
+        end_leases();
         Code c = direct_ ? kOk : link_->ops->progress(link_, kPutSide);
         return c == kOk ? publish(nullptr, 0) : end(c);
       },

@@ -139,6 +139,7 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   }
   RC_STEP("share: done");
   share->spare = spare;
+  share->kept = kKeptBytes;
   share->by = &kShmExtras;
   return kOk;
 }
@@ -152,7 +153,11 @@ Code shm_unshare(Share* share) noexcept {
     return fail(kNoSpace, "to take a direct grant back needs %llu bytes once more, %llu are available on this machine",
                 static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(room));
   }
-  munmap(static_cast<uint8_t*>(share->spare) + bytes, kKeptBytes);
+  if (share->kept != 0 && munmap(static_cast<uint8_t*>(share->spare) + bytes, kKeptBytes) == 0) share->kept = 0;
+  // Of a program that locks its memory (mlockall) these pages are copies already, and old ones. Locked ones do not go.
+  munlock(share->spare, bytes);
+  if (madvise(share->spare, bytes, MADV_DONTNEED) != 0)
+    return fail(kNoMemory, "munlock or madvise of the pages to which a direct grant's region moves: error %d", errno);
   if (mremap(share->spare, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
     return no_mapping("moving a region away from the pages of its direct grant", errno);
   RC_STEP("unshare: moved");

@@ -30,6 +30,7 @@ CALLS = [
     "mmap",
     "mprotect",
     "mremap",
+    "munlock",
     "munmap",
     "nanosleep",
     "open",

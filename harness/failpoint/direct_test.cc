@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <functional>
@@ -96,7 +97,13 @@ class DirectCalls : public testing::Test {
     EXPECT_EQ("", Manual::shipped().complaint(name, code));
     if (code == RC_OK || code == RC_E_CORRUPT) return code;
     unchanged();
+    // Where the library's own mappings may have been, if it has given some back.
+    constexpr size_t kTheirBytes = 8 * 4096;
+    void* theirs = mmap(nullptr, kTheirBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     EXPECT_EQ(RC_OK, call()) << name << " after " << rc_code_name(code) << ": " << rc_reason();
+    unsigned char resident[8];
+    EXPECT_EQ(0, mincore(theirs, kTheirBytes, resident)) << name << " unmapped memory of the program's";
+    munmap(theirs, kTheirBytes);
     return code;
   }
   static uint32_t grants_of(rc_mr mr) {

@@ -43,6 +43,7 @@ const std::map<std::string, std::vector<int>>& table() {
       {"mmap", {ENOMEM, EAGAIN, ENFILE}},
       {"mprotect", {ENOMEM}},
       {"mremap", {ENOMEM}},
+      {"munlock", {ENOMEM}},
       {"nanosleep", {EINTR}},
       {"open", {EINTR, EMFILE, ENFILE, ENOMEM, EACCES}},
       {"poll", {EINTR, ENOMEM}},

@@ -92,6 +92,7 @@ WRAP(int, mincore, -1, (void* at, size_t n, unsigned char* pages), (at, n, pages
 WRAP(void*, mmap, MAP_FAILED, (void* at, size_t n, int prot, int flags, int fd, off_t offset),
      (at, n, prot, flags, fd, offset))
 WRAP(int, mprotect, -1, (void* at, size_t n, int protection), (at, n, protection))
+WRAP(int, munlock, -1, (const void* at, size_t n), (at, n))
 WRAP(int, munmap, -1, (void* at, size_t n), (at, n))
 WRAP(int, nanosleep, -1, (const timespec* t, timespec* left), (t, left))
 WRAP(int, poll, -1, (pollfd * fds, nfds_t n, int ms), (fds, n, ms))

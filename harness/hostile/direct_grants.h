@@ -59,6 +59,12 @@ class DirectGrants : public testing::Test {
     EXPECT_EQ(RC_OK, rc_mr_info(mr, &region));
     return static_cast<uint8_t*>(region.address);
   }
+  static uint32_t grants_of(rc_mr mr) {
+    rc_region region = {};
+    region.size = sizeof region;
+    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region));
+    return region.grants;
+  }
   static bool all(const uint8_t* at, uint8_t value) {
     for (uint64_t i = 0; i < kBytes; ++i) {
       if (at[i] != value) return false;

@@ -7,8 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include "harness/hostile/direct_grants.h"
 
@@ -126,6 +128,51 @@ TEST_F(DirectGrants, AMappingThatIsKeptIsNoMoreThanOldPages) {
     rc::take_handed(link_->hand_fd);
   }
   EXPECT_EQ(RC_OK, rc_mr_free(mine_)) << rc_reason();
+}
+
+// Its lease ends before the owner takes it.
+TEST_F(DirectGrants, WhatWasGivenBackIsHeldUntilItIsTakenOrTheChannelCloses) {
+  constexpr int64_t kLeaseNs = 500 * 1000 * 1000;
+  const timespec lease = {0, kLeaseNs};
+  for (bool taken : {true, false}) {
+    rc_grant grant{0};
+    rc_remote remote{0};
+    ASSERT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, kLeaseNs, &grant)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_remote_get(peer_, kPatience, &remote)) << rc_reason();
+    std::atomic<int32_t> given{RC_E_WOULD_BLOCK};
+    std::thread giving([&] { given = rc_remote_give_back(remote, kPatience); });
+    while (given == RC_E_WOULD_BLOCK) rc_progress(honest_);
+    giving.join();
+    ASSERT_EQ(RC_OK, given);
+    nanosleep(&lease, nullptr);
+    EXPECT_EQ(RC_OK, rc_progress(honest_));
+    EXPECT_EQ(1u, grants_of(mine_));
+    if (taken) {
+      rc_mr back{0};
+      EXPECT_EQ(RC_OK, rc_mr_take_back(honest_, 0, &back)) << rc_reason();
+      EXPECT_EQ(mine_.id, back.id);
+    } else {
+      EXPECT_EQ(RC_OK, rc_channel_close(honest_)) << rc_reason();
+    }
+    EXPECT_EQ(0u, grants_of(mine_));
+  }
+  EXPECT_EQ(RC_OK, rc_mr_free(mine_)) << rc_reason();
+}
+
+TEST_F(DirectGrants, LosesNoByteOfMemoryThatIsLocked) {
+  uint8_t* at = bytes_of(mine_);
+  for (int when : {MCL_FUTURE, MCL_CURRENT}) {
+    rc_grant grant{0};
+    if (when == MCL_FUTURE) {
+      ASSERT_EQ(0, mlockall(when));
+    }
+    ASSERT_EQ(RC_OK, rc_mr_grant(honest_, mine_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant)) << rc_reason();
+    if (when == MCL_CURRENT && mlockall(when) != 0) GTEST_SKIP() << "so much may not be locked (ulimit -l)";
+    memset(at, when, kBytes);
+    EXPECT_EQ(RC_OK, rc_grant_revoke(grant)) << rc_reason();
+    EXPECT_TRUE(all(at, static_cast<uint8_t>(when)));
+    munlockall();
+  }
 }
 
 TEST_F(DirectGrants, WhatMayBeReadCannotBeWritten) {

@@ -26,6 +26,7 @@ constexpr uint64_t kAnyRoom = UINT64_MAX;
 struct SoftNic {
   std::mutex mutex;
   std::condition_variable changed;
+  std::atomic<bool> delivers{true};  // for rc_sync
   uint64_t room = kAnyRoom;  // so many operations find a place in the queue
   bool completes = true;
   std::atomic<rc::Code> broken{rc::kOk};  // how the link has ended, without a word of the peer's
@@ -48,6 +49,7 @@ rc::Code unshare(rc::Share* s) noexcept {
     nic.closed_meanwhile = nic.closed;
   }
   ++nic.deregistered;
+  nic.changed.notify_all();
   *s = rc::Share{};
   return rc::kOk;
 }
@@ -80,6 +82,7 @@ rc::Code alive(rc::Link* link, rc::Side side) noexcept {
   link->why.set("the device is gone");
   return code;
 }
+bool delivered(rc::Link* link) noexcept { return g_nic->delivers && g_real->delivered(link); }
 void close_link(rc::Context& context, rc::Link* link) noexcept {
   {
     std::lock_guard<std::mutex> lock(g_nic->mutex);
@@ -121,7 +124,7 @@ class Nic : public testing::Test {
     with_nic_ = std::make_unique<rc::Backend>(
         rc::Backend{g_real->scheme, g_real->link_bytes, g_real->listen_bytes, g_real->listen, g_real->interrupt_accept,
                     g_real->unlisten, g_real->accept, g_real->connect, close_link, g_real->post, g_real->progress,
-                    g_real->delivered, alive, g_real->ring, g_real->interrupt, g_real->reach, &kExtras});
+                    delivered, alive, g_real->ring, g_real->interrupt, g_real->reach, &kExtras});
     link(owner_)->ops = link(asker_)->ops = with_nic_.get();
   }
   void TearDown() override { EXPECT_EQ(RC_OK, rc_close(ctx_)) << rc_reason(); }
@@ -317,6 +320,33 @@ TEST_F(Nic, HalfASecondAfterTheEndOfALeaseNobodyIsWaitedFor) {
   EXPECT_EQ(RC_OK, rc_mr_free(granted_)) << rc_reason();
   EXPECT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason();
   EXPECT_EQ(RC_E_EXPIRED, rc_write(local_, 0, remote_, 0, 8, nullptr));
+}
+
+// The asker has not answered, and never will.
+TEST_F(Nic, ARegionIsFreedWhoseChannelEndedAfterItsLease) {
+  ASSERT_EQ(RC_OK, grant(kBrief)) << rc_reason();
+  let_pass(kBrief);
+  EXPECT_EQ(RC_OK, rc_progress(owner_));
+  g_nic->broken = rc::kNoDevice;
+  char byte;
+  EXPECT_EQ(RC_E_NO_DEVICE, rc_get(owner_, &byte, 1, kPatience, nullptr));
+  EXPECT_EQ(RC_OK, rc_mr_free(granted_)) << rc_reason();
+  EXPECT_EQ(1u, g_nic->deregistered);
+}
+
+// Nothing of what it waits for happens meanwhile.
+TEST_F(Nic, ASyncEndsALease) {
+  ASSERT_EQ(RC_OK, grant(kBrief)) << rc_reason();
+  g_nic->delivers = false;
+  std::thread syncing([this] { EXPECT_EQ(RC_OK, rc_sync(owner_, kPatience)) << rc_reason(); });
+  {
+    std::unique_lock<std::mutex> lock(g_nic->mutex);
+    EXPECT_TRUE(g_nic->changed.wait_for(lock, std::chrono::nanoseconds(kPatience / 4),
+                                        [] { return g_nic->deregistered == 1; }));
+  }
+  g_nic->delivers = true;
+  EXPECT_EQ(RC_OK, rc_progress(asker_));
+  syncing.join();
 }
 
 TEST_F(Nic, ARevokeAfterTheEndOfALeaseEndsItAsEver) {
