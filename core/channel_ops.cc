@@ -69,10 +69,9 @@ Code Channel::request_wait(const uint64_t* requests, uint32_t count, int64_t tim
 
 Code Channel::completions_get(Completion* completions, uint32_t capacity, int64_t timeout_ns,
                               uint32_t* count) noexcept {
-  Ops* ops = ops_;
-  if (ops == nullptr) return ops_gate();
+  if (ops_ == nullptr) return ops_gate();
   return wait_for_ops(
-      kPutSide, [=]() noexcept { return ops->next_completions(completions, capacity, count); }, timeout_ns);
+      kPutSide, [&]() noexcept { return ops_->next_completions(completions, capacity, count); }, timeout_ns);
 }
 
 Code Channel::request_cancel(uint64_t request) noexcept {
