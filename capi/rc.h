@@ -25,12 +25,12 @@
  *                          access=write[+read][+atomic] (default: all), pd=shared|own (a protection domain of its own,
  *                          for a peer that those of the context's other channels must be safe from), cq=own|shared
  *                          (shared: this context's connections with cq=shared use two completion queues and one
- *                          completion channel of a device together; the first one's cq_depth is for all, default
- *                          16384, and one that could fill more than is left gets RC_E_POOL), path=write|send
- *                          (send: messages by SEND and RECV, and no memory that the peer's device could reach; the
- *                          target makes progress by its calls, as over tcp; both ends must say the same, and each takes
- *                          four rings of the pool; rq_depth is at most 256). What the device cannot do is refused;
- *                          rc_channel_figure tells what was chosen
+ *                          completion channel of a device together, and so do its endpoints; the first one's cq_depth
+ *                          is for all, default 16384, and one that could fill more than is left gets RC_E_POOL),
+ *                          path=write|send (send: messages by SEND and RECV, and no memory that the peer's device could
+ *                          reach; the target makes progress by its calls, as over tcp; both ends must say the same, and
+ *                          each takes four rings of the pool; rq_depth is at most 256). What the device cannot do is
+ *                          refused; rc_channel_figure tells what was chosen
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A

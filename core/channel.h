@@ -147,6 +147,7 @@ class Channel {
   // From now on every call looks at the clock, and whoever waits for the channel's descriptor, or drives it, is woken
   // when a lease is over.
   Code keep_time() noexcept;
+  int64_t lease_due_ns() const noexcept;  // when the next lease is over
   bool keeps_time() const noexcept { return ops_ != nullptr && ops_->timer() >= 0; }
   void stop_keeping_time() noexcept;
   // The id under which the caller got it; see Context::adopt_channel. Under the context's ready lock.

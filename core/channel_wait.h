@@ -86,7 +86,7 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
     // A peer that wakes us again and again for nothing gets no more of the processor than a nap leaves it.
     if (fd >= 0 && armed && wakes < kIdleWakes) {
       Deadline next = link_->look_every_ns != 0 ? deadline.sooner(link_->look_every_ns) : deadline;
-      if (ops_ != nullptr) next = next.or_before(ops_->due_ns());
+      next = next.or_before(lease_due_ns());
       code = wait_readable(fd, context_->stop_fd(), next, link_->common_fd);
       if (code == kTimeout && deadline.left(now_ns()) != 0) {  // only time to look
         code = kOk;

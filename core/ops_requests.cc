@@ -111,7 +111,7 @@ void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
 }
 
 Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
-  bool keeps = !link_->direct && is_by_nic(op.remote) && op.type != kOpSwap && op.type != kOpAdd;
+  bool keeps = link_->ops->extras->nic != &kNoNic && is_by_nic(op.remote) && op.type != kOpSwap && op.type != kOpAdd;
   if (!keeps) {
     Locked locked(this);
     return post_kept(op, nullptr, detached, request);

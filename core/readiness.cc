@@ -73,6 +73,8 @@ Code Channel::keep_time() noexcept {
   return kOk;
 }
 
+int64_t Channel::lease_due_ns() const noexcept { return ops_ != nullptr ? ops_->due_ns() : kNeverNs; }
+
 void Channel::stop_keeping_time() noexcept {
   if (!keeps_time()) return;
   int fd = ops_->timer();

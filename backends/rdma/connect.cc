@@ -163,7 +163,6 @@ bool is_way_to_oneself(const sockaddr_storage& to, const rdma_cm_id* id) noexcep
 Code call_listener(const Uri& uri, RdmaPursuit* a) noexcept {
   Code code = take_wanted(uri, *a, RDMA_CM_EVENT_ROUTE_RESOLVED);
   if (code == kOk) code = make_endpoint(*a->context, uri, a->knobs, &a->parley, &a->e);
-  if (code == kOk && !watch(a->fd, news_fd(a->e))) code = fail_errno(kSystem, "epoll for an attempt", errno);
   if (code != kOk) return code;
   Card card = make_card(kOk, a->knobs.path, a->e.mtu);
   rdma_conn_param p = connection_params(a->knobs, a->e, card);
@@ -178,6 +177,8 @@ Code ask(const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
   Code code = take_wanted(uri, *a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
   if (code == kOk) code = enter_connection(a->knobs, answer.mtu, &a->e);
   if (code == kOk && g_verbs.establish(a->e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
+  // Not before: shared queues may have events, which are dropped by who arms them (R8), and that is done from now on.
+  if (code == kOk && !watch(a->fd, news_fd(a->e))) code = fail_errno(kSystem, "epoll for an attempt", errno);
   if (code != kOk) return code;
   a->stage = RdmaPursuit::kOffer;
   return send_hello(&a->e, &a->parley, make_hello(Hello::kAsk, params, params.ring_bytes));
@@ -339,6 +340,7 @@ Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, 
 
 void rdma_abandon(Pursuit* p) noexcept {
   RdmaPursuit* a = rdma(p);
+  if (a->context == nullptr) return;  // nothing was begun
   drop_connection(&a->e);
   destroy_endpoint(*a->context, &a->e);
   if (a->fd >= 0) close(a->fd);

@@ -131,11 +131,11 @@ Code knock_delivered(Endpoint* e) noexcept {
 }
 
 // kWouldBlock: not yet.
-Code knock_heard(const Endpoint* e) noexcept {
+Code knock_heard(Endpoint* e) noexcept {
   uint64_t word;
   if (!e->two_sided) return mail_of(e->inbox).knock.whole(&word) && word == kKnock ? kOk : kWouldBlock;
   ibv_wc wc;
-  int n = ibv_poll_cq(e->receive_cq, 1, &wc);
+  int n = take_completions(e, kReceives, 1, &wc);
   if (n == 0) return kWouldBlock;
   if (n < 0) return fail_errno(kSystem, "polling a completion queue", -n);
   return wc.status == IBV_WC_SUCCESS ? kOk : fail_plain(kCorrupt, "the peer's first word is none that it may send");

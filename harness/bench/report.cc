@@ -212,6 +212,7 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
       {"direct swap 8 B, p50, of a bare one", true, 1.3, ratio("direct swap", 8, "p50_ns", kBareMemory)},
       {"direct stream 1 MiB, of bare memcpy", false, 0.9, ratio("direct stream", 1 << 20, "gb_per_s", kBareMemory)},
       {"one way 8 B over rdma, p50, of ib_write_lat", true, 1.5, rdma("pingpong", 8, "p50_ns", kWriteLat)},
+      {"stream 64 KiB over rdma, of ib_write_bw", false, 0.9, rdma("stream", 65536, "gb_per_s", kWriteBw)},
       {"stream 64 KiB over rdma, in place, of ib_write_bw", false, 0.9,
        bare_rdma(kInPlaceSuffix, "stream", 65536, "gb_per_s", kWriteBw)},
       {"write 64 B over tcp, p50, of bare TCP", true, 1.2, tcp("op write", 64, "p50_ns")},

@@ -96,7 +96,7 @@ std::string resources() {
   std::string all;
   FILE* f = popen("rdma resource show", "r");
   for (int c = 0; f != nullptr && (c = fgetc(f)) != EOF;) all += static_cast<char>(c);
-  if (f != nullptr) pclose(f);
+  EXPECT_EQ(0, f != nullptr ? pclose(f) : -1);
   return all;
 }
 
@@ -106,6 +106,7 @@ class RdmaKeptKeys : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     before_ = resources();
+    EXPECT_NE("", before_);
     rc_config config = {};
     config.size = sizeof config;
     config.ring_bytes = 65536;

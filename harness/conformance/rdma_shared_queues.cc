@@ -1,5 +1,7 @@
 // cq=shared on a real device: several channels of one context at the same completion queues and the same completion
 // channel, in threads of their own (PROTOCOL.md R8). Without a device: harness/rdma/shared_queues_test.cc.
+#include <time.h>
+
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -224,6 +226,72 @@ TEST_F(RdmaSharedQueues, AClientThatDoesNotFitIsRefused) {
   EXPECT_RC(RC_OK, rc_listener_close(listener));
   EXPECT_RC(RC_OK, rc_close(client));
   close(first);
+}
+
+// What the others receive while an endpoint waits for its peer's first word is theirs.
+TEST_F(RdmaSharedQueues, AKnockIsNoOthersMessage) {
+  struct Endpoint {
+    rc_listener endpoint{0};
+    uint8_t blob[512];
+    size_t bytes = sizeof blob;
+  };
+  auto open_at = [](rc_ctx ctx) {
+    Endpoint e;
+    EXPECT_RC(RC_OK,
+              rc_endpoint_open(ctx, rdma_uri("?cq=shared&path=send").c_str(), nullptr, e.blob, &e.bytes, &e.endpoint));
+    return e;
+  };
+  auto join = [](const Endpoint& e, const Endpoint& peer, rc_channel* channel) {
+    return rc_endpoint_connect(e.endpoint, peer.blob, peer.bytes, kPatience, channel);
+  };
+  Ends busy;
+  rc_ctx other = open();
+  Endpoint near = open_at(ctx_), far = open_at(other);
+  Doing joining([&] { return join(far, near, &busy.far); });
+  ASSERT_RC(RC_OK, join(near, far, &busy.near));
+  EXPECT_DONE(RC_OK, joining);
+  // Who knocks and who waits for it follows from the numbers of the queue pairs.
+  for (bool far_first : {true, false}) {
+    Ends late;
+    if (far_first) far = open_at(other);
+    near = open_at(ctx_);
+    if (!far_first) far = open_at(other);
+    Doing waiting([&] { return join(near, far, &late.near); });
+    waiting.wait_until_inside();
+    Doings doings;
+    load(busy, 300'000, &doings);
+    expect_all(doings);
+    EXPECT_FALSE(waiting.finished());
+    EXPECT_RC(RC_OK, join(far, near, &late.far));
+    EXPECT_DONE(RC_OK, waiting);
+    close(late);
+  }
+  close(busy);
+  EXPECT_RC(RC_OK, rc_close(other));
+}
+
+// The channel of the queues has an event that those who poll never take.
+TEST_F(RdmaSharedQueues, WhoWaitsForAListenerSleeps) {
+  constexpr int64_t kWait = 2'000'000'000;
+  Ends polls = connect("?cq=shared");
+  Doings doings;
+  load(polls, 10'000, &doings);
+  expect_all(doings);
+  rc_ctx silent = open();
+  std::string address = rdma_uri("");
+  rc_listener listener{0};
+  ASSERT_RC(RC_OK, rc_listen(silent, address.c_str(), nullptr, &listener));
+  auto busy_ns = [] {
+    timespec t = {};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+  };
+  int64_t before = busy_ns();
+  rc_channel none{0};
+  EXPECT_RC(RC_E_TIMEOUT, rc_connect(ctx_, (address + "?cq=shared").c_str(), nullptr, kWait, &none));
+  EXPECT_LT(busy_ns() - before, kWait / 2);
+  EXPECT_RC(RC_OK, rc_close(silent));
+  close(polls);
 }
 
 // ------------------------------------------------------------------------------------------------ a peer that dies
