@@ -934,16 +934,17 @@ int32_t rc_message_release(rc_channel channel);
  * rc_read, rc_compare_swap and rc_fetch_add are loads and stores, done when the call returns, without a system call and
  * without the owner; rc_request_test of such a request never waits. It goes carried, in order, while another request of
  * the channel is in flight; the value of rc_write_imm always does. For that the pages of the slice become shared ones
- * while the grant lasts, so the slice is whole pages (or goes up to the region's end), the region is one of
- * rc_mr_alloc in a context with its own memory (no rc_config.memory), and nothing else uses it: no request, no other
- * grant. Rights are RC_MR_READ, or all three. It ends with its lease, and by rc_grant_revoke, rc_mr_take_back,
- * rc_channel_close and rc_close, and, if the channel is over, rc_mr_free. There the pages become copies of this
- * process's own, under the same address, and no store of the owner's is lost. What the peer still maps are the old
- * ones, which is why an operation of the peer in that moment may end with RC_OK and not be seen. They stay, beside the
- * copies, until the region is freed or granted directly again. While rc_mr_grant runs, no thread of the owner may store
- * into the slice: such a store may be lost, and so may the bytes of a rc_read or rc_readv of the owner's own that
- * arrive in it. When the peer dies or gives the grant up, it ends only so. A child made by fork meanwhile shares the
- * pages.
+ * while the grant lasts, so the slice is whole pages (or goes up to the region's end), the region is one of rc_mr_alloc
+ * in a context with its own memory (no rc_config.memory), and nothing else uses it: no request, no other grant. Rights
+ * are RC_MR_READ, or all three. It ends with its lease, and by rc_grant_revoke, rc_mr_take_back, rc_channel_close and
+ * rc_close, and, if the channel is over, rc_mr_free. There the pages become copies of this process's own, under the
+ * same address, and no store of the owner's is lost. What the peer still maps are the old ones, which is why an
+ * operation of the peer in that moment may end with RC_OK and not be seen. They stay, beside the copies, until the
+ * region is freed or granted directly again; till then madvise(MADV_DONTNEED) on the slice would bring them back, with
+ * what the peer stores there. The copies are not locked in memory: mlock them again if they are to be. While
+ * rc_mr_grant runs, no thread of the owner may store into the slice: such a store may be lost, and so may the bytes of
+ * a rc_read or rc_readv of the owner's own that arrive in it. When the peer dies or gives the grant up, it ends only
+ * so. A child made by fork meanwhile shares the pages.
  *
  * DIRECT OVER RDMA. There it is the peer's NIC that reaches the memory: the slice is registered with the owner's NIC by
  * itself, with these rights, and the peer's operations are RDMA WRITEs, READs and atomics of the channel, done without
@@ -959,13 +960,14 @@ int32_t rc_message_release(rc_channel channel);
  * the memory that the process may lock (ulimit -l).
  *
  * LEASES. An honest peer of a direct grant is told RC_E_EXPIRED by its own clock. Whoever is not honest loses the
- * access in the first call that the owner makes on that channel after the end of the lease, before that call does
- * anything else, which over shm takes as long as to copy the slice; or earlier, in a call that waits on the channel
- * meanwhile (but for one that was asleep before the grant was given), by rc_progress_all or the progress thread, or by
- * rc_mr_free of that region. rc_channel_fd and rc_fd become readable at the end of the lease. Over rdma the peer is
- * asked first whether something of its is under way, but no call waits for that: the access is gone in the first such
- * call after the answer, or half a second or more after the end of the lease; what the NIC refuses then ends the
- * channel. What cannot be done for lack of memory or mappings is tried again by later calls, and rc_grant_info says
+ * access in the first call that the owner makes on that channel after the end of the lease (not rc_channel_info,
+ * rc_channel_choice or rc_channel_counters, nor a call that is refused for its arguments or with RC_E_BUSY), before
+ * that call does anything else, which over shm takes as long as to copy the slice; or earlier, in a call that waits on
+ * the channel meanwhile (but for one that was asleep before the grant was given), by rc_progress_all or the progress
+ * thread, or by rc_mr_free of that region. rc_channel_fd and rc_fd become readable at the end of the lease. Over rdma
+ * the peer is asked first whether something of its is under way, but no call waits for that: the access is gone in the
+ * first such call after the answer, or half a second or more after the end of the lease; what the NIC refuses then ends
+ * the channel. What cannot be done for lack of memory or mappings is tried again by later calls, and rc_grant_info says
  * why. An owner that makes none of these calls leaves the access open. The handle stays until rc_grant_revoke. A
  * channel that has given a direct grant with a lease has slower puts and gets: while the lease lasts each of them looks
  * at the clock. */
@@ -990,7 +992,8 @@ int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc
  * Parameters: mr. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_IN_USE (operations in flight or grants keep it;
  * nothing was changed); RC_E_NO_SPACE, RC_E_NO_MEMORY, RC_E_SYSTEM (a direct grant of a channel that is over, as
  * rc_grant_revoke). Grants whose lease is over (direct ones: that have been taken away, see "LEASES"), and whatever
- * belonged to a channel that has ended, do not count.
+ * belonged to a channel that has ended, do not count; what the peer has given back does, until rc_mr_take_back or the
+ * channel's close.
  * Blocks: no; while a slice is copied if such a grant is to be taken back. Threads: any. Order: after its last use.
  * Since: 0.2. */
 int32_t rc_mr_free(rc_mr mr);
@@ -1229,7 +1232,7 @@ int32_t rc_request_cancel(rc_request request);
  * until RC_E_WOULD_BLOCK, or by consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait
  * on it, nothing else. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE
  * (epoll watches); RC_E_SYSTEM; RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads:
- * get side; use it with one thread for both sides. Order: none. Since: 0.1. */
+ * get side; from this call on use the channel with one thread for both sides. Order: none. Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
 /* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop
