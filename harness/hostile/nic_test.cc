@@ -29,7 +29,7 @@ struct SoftNic {
   std::mutex mutex;
   std::condition_variable changed;
   std::atomic<bool> delivers{true};  // for rc_sync
-  uint64_t room = kAnyRoom;  // so many operations find a place in the queue
+  uint64_t room = kAnyRoom;          // so many operations find a place in the queue
   bool completes = true;
   std::atomic<rc::Code> broken{rc::kOk};  // how the link has ended, without a word of the peer's
   bool registers = true;                  // for reach
