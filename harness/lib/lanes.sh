@@ -92,7 +92,10 @@ test_lanes() {
         unset GTEST_FILTER
         ;;
       rdma-docker) run_rdma_lane rdma-docker ;;
-      rdma-asan) run_rdma_lane rdma-asan --config=asan ;;
+      rdma-asan)  # three times as long, in an emulated guest
+        RC_LANE_TIMEOUT_S=${RC_LANE_TIMEOUT_S:-2400} RC_GUEST_TIME_LIMIT_S=${RC_GUEST_TIME_LIMIT_S:-7200} \
+          run_rdma_lane rdma-asan --config=asan
+        ;;
       plain) run_lane plain //... ;;
       *) run_lane "$lane" ${brief:+"--config=brief-$lane"} //... ;;
     esac
