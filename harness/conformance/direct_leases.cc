@@ -148,6 +148,7 @@ TEST_P(DirectLease, EndsAWaitingOwnersGrant) {
   rc_grant grant = give(local_, kBytes, kAll, 10 * kBrief);
   char byte = 'x';
   Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+  getting.wait_until_inside();  // eventually() may make progress, and of the two calls the first has the channel
   EXPECT_TRUE(eventually([&] { return about(local_).grants == 0; }));
   EXPECT_FALSE(getting.finished());
   EXPECT_EQ(RC_OK, far().call(Far::bytes(Op::kPut, 1)).code);
