@@ -111,6 +111,7 @@ Code Mesh::open(Context* context, const MeshParams& params, int64_t timeout_ns) 
   epoll_fd_ = timer_fd_ = -1;
   descriptor_given_ = crowded_ = false;
   turn_ = connect_turn_ = 0;
+  accepted_ns_ = 0;
   closing_.store(false, std::memory_order_relaxed);
   for (uint32_t i = 0; i < list_.room; ++i) {
     new (&members_[i]) Member;

@@ -181,6 +181,7 @@ class Mesh {
   bool crowded_ = false;       // somebody wants to come for whom there is no channel yet
   uint32_t turn_ = 0;          // who is looked at first
   uint32_t connect_turn_ = 0;  // who is connected to first
+  int64_t accepted_ns_ = 0;    // when the listener was asked
   // Held by the thread inside except while it waits, and by who closes a member's channel.
   pthread_mutex_t looking_ = PTHREAD_MUTEX_INITIALIZER;
 };

@@ -22,6 +22,8 @@ constexpr int64_t kRoundNs = 10 * kMs;
 // The pause between two attempts doubles, too.
 constexpr int64_t kPauseMinNs = 5 * kMs;
 constexpr int64_t kPauseMaxNs = 200 * kMs;
+// A client that falls silent makes no event when its time is up: the listener is asked so often without one.
+constexpr int64_t kAcceptNs = 250 * kMs;
 
 int64_t twice(int64_t ns, int64_t least, int64_t most) noexcept {
   int64_t doubled = ns == 0 ? least : ns * 2;
@@ -118,8 +120,11 @@ Code Mesh::accept_waiting() noexcept {
   crowded_ = false;
   Listener* listener = Handles::listener(listener_);
   bool pending = somebody_comes();
+  int64_t now = now_ns();
   for (uint32_t i = 0; i < list_.count; ++i) {
-    if (listener->point->fd >= 0 && !polls(listener->point->fd, POLLIN)) return kOk;
+    bool due = now - accepted_ns_ >= kAcceptNs;
+    if (!due && listener->point->fd >= 0 && !polls(listener->point->fd, POLLIN)) return kOk;
+    accepted_ns_ = now;
     uint64_t id = 0;
     Code code = context_->accept(listener, listener_, 0, &id);
     if (code == kWouldBlock) return kOk;
@@ -127,6 +132,7 @@ Code Mesh::accept_waiting() noexcept {
       crowded_ = true;
       return kOk;
     }
+    if (code == kPool && due) return kOk;  // perhaps nobody is there
     if (code != kOk) return code;
     MeshIdentity who;
     bool known = who.read(Handles::channel(id)->link()->identity) && who.id < self_.id;

@@ -25,10 +25,11 @@ void forget(Context& context, RdmaHalfOpen* h) noexcept {
   h->step = Step::kFree;
 }
 
-// The client learns why as soon as it looks; the rest is cleaned up when it has.
+// The client learns why as soon as it looks; the rest is cleaned up when it has. One that was let go listens no more:
+// to it the connection ends.
 void refuse(Context& context, RdmaPoint* point, RdmaHalfOpen* h, Code code) noexcept {
   Hello refusal = make_refusal(point->params, code);
-  bool told = h->step != Step::kRefused && hellos_delivered(&h->e, &h->parley) == kOk &&
+  bool told = h->step != Step::kRefused && h->step != Step::kGoing && hellos_delivered(&h->e, &h->parley) == kOk &&
               send_hello(&h->e, &h->parley, refusal) == kOk;
   if (told) {
     h->step = Step::kRefused;
