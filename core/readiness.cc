@@ -8,18 +8,9 @@
 
 #include "core/channel.h"
 #include "core/context.h"
+#include "core/descriptors.h"
 
 namespace rc {
-namespace {
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.fd = fd;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-}  // namespace
 
 Code Channel::make_descriptor() noexcept {
   Bell bell(this);  // who drives the channel asks whether there is one

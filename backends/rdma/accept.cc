@@ -8,8 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/link.h"
+#include "core/descriptors.h"
 #include "core/wait.h"
 
 namespace rc {

@@ -9,8 +9,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/link.h"
+#include "core/descriptors.h"
 #include "core/wait.h"
 
 namespace rc {

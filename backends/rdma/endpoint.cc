@@ -6,9 +6,9 @@
 
 #include <new>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/mail.h"
+#include "core/descriptors.h"
 
 namespace rc {
 namespace {

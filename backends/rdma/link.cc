@@ -7,11 +7,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/link.h"
 #include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
+#include "core/descriptors.h"
 #include "core/wait.h"
 
 namespace rc {

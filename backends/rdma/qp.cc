@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/endpoint.h"
 #include "backends/rdma/note.h"
+#include "core/descriptors.h"
 #include "core/op_wire.h"
 
 namespace rc {

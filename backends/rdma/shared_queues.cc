@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/shared_queues.h"
+#include "core/descriptors.h"
 
 namespace rc {
 namespace {

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "backends/rdma/descriptors.h"
 #include "backends/rdma/rdma.h"
 #include "backends/rdma/tenancy.h"
+#include "core/descriptors.h"
 
 namespace rc {
 namespace {

@@ -8,6 +8,7 @@
 #include "backends/shm/link.h"
 #include "backends/shm/segment.h"
 #include "core/context.h"
+#include "core/descriptors.h"
 #include "core/half_open.h"
 #include "core/step.h"
 #include "core/wait.h"
@@ -30,13 +31,6 @@ void forget(ShmHalfOpen* h) noexcept {
 void refuse(ShmPoint* point, ShmHalfOpen* h, Code code) noexcept {
   send_hello(h->fd, make_refusal(point->params, code), -1);
   forget(h);
-}
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.fd = fd;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 Code check_user(const ShmPoint* point, const Link& who) noexcept {

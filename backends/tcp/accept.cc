@@ -11,6 +11,7 @@
 #include "backends/tcp/link.h"
 #include "backends/tcp/socket.h"
 #include "core/context.h"
+#include "core/descriptors.h"
 #include "core/half_open.h"
 #include "core/step.h"
 #include "core/wait.h"
@@ -38,12 +39,6 @@ void refuse(TcpPoint* point, TcpHalfOpen* h, Code code) noexcept {
   for (int i = 0; i < kDrainsMost && recv(h->fd, unread, sizeof unread, MSG_DONTWAIT) > 0; ++i) {
   }
   forget(h);
-}
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void read_host(const TcpAddress& address, uint8_t host[16]) noexcept {

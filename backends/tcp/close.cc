@@ -13,6 +13,7 @@
 #include "backends/tcp/link.h"
 #include "backends/tcp/socket.h"
 #include "core/context.h"
+#include "core/descriptors.h"
 #include "core/step.h"
 #include "core/wait.h"
 
@@ -22,12 +23,6 @@ namespace {
 // Drained at most so much between two looks at the clock.
 constexpr int kDrainsMost = 64;
 constexpr size_t kDrainBytes = 16 * 1024;
-
-bool watch(int set, int fd) noexcept {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0;
-}
 
 // What the peer still sends is of no use, but unread it would make the kernel reset the connection. False: nothing
 // comes any more.

@@ -1,6 +1,6 @@
-// Descriptors of rdma-core and of the system that are waited for.
-#ifndef BACKENDS_RDMA_DESCRIPTORS_H_
-#define BACKENDS_RDMA_DESCRIPTORS_H_
+// Descriptors that are waited for.
+#ifndef CORE_DESCRIPTORS_H_
+#define CORE_DESCRIPTORS_H_
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -22,4 +22,4 @@ inline bool watch(int set, int fd) noexcept {
 
 }  // namespace rc
 
-#endif  // BACKENDS_RDMA_DESCRIPTORS_H_
+#endif  // CORE_DESCRIPTORS_H_
