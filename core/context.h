@@ -175,17 +175,6 @@ class Context {
   // the call's.
   template <class Fill>
   Code open_channel(size_t link_bytes, uint32_t wait, Fill fill, uint64_t* id) noexcept;
-  // Held while what is adopted joins a set, or the reverse.
-  class ReadyLock {
-   public:
-    explicit ReadyLock(Context* context) noexcept : context_(context) { pthread_mutex_lock(&context_->ready_mutex_); }
-    ~ReadyLock() { pthread_mutex_unlock(&context_->ready_mutex_); }
-    ReadyLock(const ReadyLock&) = delete;
-    ReadyLock& operator=(const ReadyLock&) = delete;
-
-   private:
-    Context* context_;
-  };
   // Does f on both sides of every adopted channel, until one fails. Under the ready lock.
   template <class F>
   Code each_channel(F f) noexcept;
@@ -240,7 +229,7 @@ class Context {
   // Epoll sets, made when they are asked for; -1: nobody has.
   std::atomic<int> ready_fd_{-1};
   std::atomic<int> drive_fd_{-1};
-  pthread_mutex_t ready_mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_t ready_mutex_ = PTHREAD_MUTEX_INITIALIZER;  // held while what is adopted joins a set, or the reverse
   pthread_mutex_t drive_mutex_ = PTHREAD_MUTEX_INITIALIZER;  // who has it drives
   int driver_stop_fd_ = -1;
   pthread_t driver_;

@@ -11,6 +11,7 @@
 
 #include "core/channel.h"
 #include "core/context.h"
+#include "core/mutex_lock.h"
 
 namespace rc {
 namespace {
@@ -128,7 +129,7 @@ Code Context::open_drive_set() noexcept {
 Code Context::progress() noexcept {
   Code code = kOk;
   if (drive_fd_.load(std::memory_order_acquire) < 0) {
-    ReadyLock lock(this);
+    MutexLock lock(&ready_mutex_);
     if (drive_fd_.load(std::memory_order_relaxed) < 0) {
       pthread_mutex_lock(&drive_mutex_);  // nobody drives a set that is not complete
       code = open_drive_set();

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/context.h"
+#include "core/mutex_lock.h"
 #include "core/self.h"
 #include "core/transports.h"
 
@@ -138,7 +139,8 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
     nap(-1, -1, kNapMinNs);
   }
   {
-    ReadyLock lock(this);  // who makes the context's descriptor either has seen the id gone, or is done with the fd
+    MutexLock lock(
+        &ready_mutex_);  // who makes the context's descriptor either has seen the id gone, or is done with the fd
     forget_ready(point->fd);
   }
   point->ops->unlisten(*this, point);

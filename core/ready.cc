@@ -6,6 +6,7 @@
 
 #include "core/context.h"
 #include "core/mesh.h"
+#include "core/mutex_lock.h"
 
 namespace rc {
 
@@ -68,7 +69,7 @@ Code Context::watch_listeners() noexcept {
 }
 
 Code Context::descriptor(int* fd) noexcept {
-  ReadyLock lock(this);
+  MutexLock lock(&ready_mutex_);
   Code code = kOk;
   if (ready_fd_.load(std::memory_order_relaxed) < 0) {
     int set = epoll_create1(EPOLL_CLOEXEC);
@@ -88,7 +89,7 @@ Code Context::adopt_channel(uint64_t* id) noexcept {
   Channel* channel = &channels_[Id::slot(*id)];
   Code code = kOk;
   {
-    ReadyLock lock(this);
+    MutexLock lock(&ready_mutex_);
     channel->adopted_id = *id;
     if (ready_fd_.load(std::memory_order_relaxed) >= 0) code = watch_channel(channel, *id);
     if (code == kOk && drive_fd_.load(std::memory_order_relaxed) >= 0) code = start_driving(channel, *id);
@@ -103,7 +104,7 @@ Code Context::adopt_listener(uint64_t* id) noexcept {
   Listener* listener = &listeners_[Id::slot(*id)];
   Code code = kOk;
   {
-    ReadyLock lock(this);
+    MutexLock lock(&ready_mutex_);
     listener->adopted_id = *id;
     if (ready_fd_.load(std::memory_order_relaxed) >= 0 && listener->point->fd >= 0)
       code = watch_ready(listener->point->fd, *id);
@@ -118,7 +119,7 @@ Code Context::adopt_mesh(uint64_t* id) noexcept {
   Mesh* mesh = &meshes_[Id::slot(*id)];
   Code code = kOk;
   {
-    ReadyLock lock(this);
+    MutexLock lock(&ready_mutex_);
     if (ready_fd_.load(std::memory_order_relaxed) >= 0) code = watch_mesh(mesh, *id);
   }
   if (code == kOk) return kOk;

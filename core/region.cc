@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "core/context.h"
+#include "core/mutex_lock.h"
 #include "core/pool_memory.h"
 
 namespace rc {
@@ -49,17 +50,6 @@ Code probe(void* address, uint64_t bytes, uint32_t access) noexcept {
 }
 
 }  // namespace
-
-class Regions::Locked {
- public:
-  explicit Locked(Regions* regions) noexcept : regions_(regions) { pthread_mutex_lock(&regions_->mutex_); }
-  ~Locked() { pthread_mutex_unlock(&regions_->mutex_); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  Regions* regions_;
-};
 
 void Regions::carve(Arena& arena, uint32_t regions_max, uint64_t pool_bytes) noexcept {
   slots_.carve(arena, regions_max);
@@ -119,7 +109,7 @@ Code Regions::alloc(uint64_t bytes, bool zeroed, uint64_t serial, uint64_t* id) 
   }
   uint8_t* at = nullptr;
   {
-    Locked locked(this);
+    MutexLock lock(&mutex_);
     uint32_t* link = find_gap(whole_pages(bytes), &at);
     if (link == nullptr) {
       return fail(kPool, "no %llu bytes in a row are free in the region pool of %llu; free some or raise mr_bytes",
@@ -143,12 +133,12 @@ Code Regions::enroll(void* address, uint64_t bytes, uint32_t access, uint64_t se
   }
   Code code = probe(address, bytes, access);
   if (code != kOk) return code;
-  Locked locked(this);
+  MutexLock lock(&mutex_);
   return enter(serial, static_cast<uint8_t*>(address), bytes, access, true, id);
 }
 
 Code Regions::free(uint64_t id) noexcept {
-  Locked locked(this);
+  MutexLock lock(&mutex_);
   Region* region = nullptr;
   Code code = find(id, &region);
   if (code != kOk || region == nullptr) return code;
@@ -170,7 +160,7 @@ Code Regions::free(uint64_t id) noexcept {
 }
 
 Code Regions::info(uint64_t id, Info* info) noexcept {
-  Locked locked(this);
+  MutexLock lock(&mutex_);
   Region* r = nullptr;
   Code code = find(id, &r);
   if (code == kOk && r != nullptr) *info = {r->base, r->bytes, r->access, r->registered, r->requests, r->grants};
@@ -178,7 +168,7 @@ Code Regions::info(uint64_t id, Info* info) noexcept {
 }
 
 Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint32_t access, Piece* piece) noexcept {
-  Locked locked(this);
+  MutexLock lock(&mutex_);
   Region* r = nullptr;
   Code code = find(id, &r);
   if (code != kOk || r == nullptr) return code;
@@ -204,7 +194,7 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
 }
 
 void Regions::let_go(Hold why, uint32_t slot) noexcept {
-  Locked locked(this);
+  MutexLock lock(&mutex_);
   *count_of(why, &regions_[slot]) -= 1;
   if (why == Hold::kShare) regions_[slot].direct = false;
 }

@@ -78,7 +78,6 @@ class Regions {
     bool moved;   // was, so its pages lie in mappings of their own
     Share share;
   };
-  class Locked;
 
   Code enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t access, bool registered, uint64_t* id) noexcept;
   Code find(uint64_t id, Region** region) noexcept;

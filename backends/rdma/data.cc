@@ -11,6 +11,7 @@
 #include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
+#include "core/mutex_lock.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -204,7 +205,7 @@ Code post_messages(RdmaLink* link, const WorkRequest* requests, uint32_t n) noex
 
 Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   if (state_of(link) != kOk) return state_of(link);
   bool word = n == 1 && requests[0].copy;
   if (word && hold(link, requests[0])) return kOk;
@@ -248,7 +249,7 @@ Code rdma_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
 
 Code rdma_progress(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   look(link, side);
   return state_of(link);
 }
@@ -266,7 +267,7 @@ void post_marker(RdmaLink* link) noexcept {
 
 bool rdma_delivered(Link* l) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   if (link->completed == link->posted && link->owed == 0) return true;
   link->wants_completions = true;
   if (link->signalled != link->posted) post_marker(link);
@@ -307,7 +308,7 @@ void release_credit(RdmaLink* link) noexcept {
 
 Code rdma_alive(Link* l, Side side) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   release_credit(link);
   if (link->e.event) {
     if (side != kNoSide) drain_fd(link->fd[side]);

@@ -2,6 +2,7 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include "backends/rdma/link.h"
+#include "core/mutex_lock.h"
 
 namespace rc {
 namespace {
@@ -56,7 +57,7 @@ void add_queue_pair(const RdmaLink* link, List* list) noexcept {
 
 uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   auto* link = static_cast<RdmaLink*>(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   List list = {to, most, 0};
   list.add("event", link->e.event);
   list.add("path", link->two.on);

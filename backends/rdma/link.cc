@@ -12,6 +12,7 @@
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
 #include "core/descriptors.h"
+#include "core/mutex_lock.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -103,7 +104,7 @@ void rdma_backend_close(Context& context, Link* l) noexcept {
   auto* link = static_cast<RdmaLink*>(l);
   Deadline deadline = Deadline::after(kCloseFlushNs);
   {
-    Locked locked(link);
+    MutexLock lock(&link->mutex);
     if (!link->two.on)
       link->peer_depth = 0;  // what is owed needs no receive of a peer that does not look: the disconnect wakes it
   }

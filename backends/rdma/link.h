@@ -82,17 +82,6 @@ struct RdmaLink : Link {
   ibv_mr* landing_mr;           // of Link::landings
 };
 
-class Locked {
- public:
-  explicit Locked(RdmaLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->mutex); }
-  ~Locked() { pthread_mutex_unlock(&link_->mutex); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  RdmaLink* link_;
-};
-
 enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
 
 // A client in the middle of the handshake.

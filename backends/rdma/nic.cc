@@ -8,6 +8,7 @@
 #include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
+#include "core/mutex_lock.h"
 #include "core/op_wire.h"
 #include "core/wait.h"
 
@@ -70,7 +71,7 @@ Code rdma_unshare(Share* share) noexcept {
 
 Code rdma_reach(Link* l, uint64_t, uint64_t, uint32_t rights, uint8_t**) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   if ((rights & kAtomic) == 0 || link->landing_mr != nullptr) return kOk;
   const size_t bytes = link->requests * sizeof *link->landings;
   link->landing_mr = g_verbs.reg_mr(link->e.pd, link->landings, bytes, IBV_ACCESS_LOCAL_WRITE);
@@ -92,7 +93,7 @@ namespace {
 
 Code rdma_keep(Link* l, uint64_t region, void* address, uint64_t bytes, uint32_t access) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   Registration* r = nullptr;
   Code code = link->registrations.enter("channel", link->e.pd, region, address, bytes, access, &r);
   if (code == kOk) ++r->requests;
@@ -101,14 +102,14 @@ Code rdma_keep(Link* l, uint64_t region, void* address, uint64_t bytes, uint32_t
 
 void rdma_let_go(Link* l, uint64_t region) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   Registration* r = link->registrations.find(region);
   if (r != nullptr) --r->requests;
 }
 
 void rdma_forget(Link* l, uint64_t region) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   link->registrations.forget(region);
 }
 
@@ -136,7 +137,7 @@ void fill_move(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* sg
 // Each asks for a completion: somebody may wait for it.
 Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* ticket) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   auto state = static_cast<Code>(link->state.load(std::memory_order_relaxed));
   if (state != kOk) return state;
   link->wants_completions = true;
@@ -166,7 +167,7 @@ Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* tick
 
 bool rdma_done(Link* l, uint64_t ticket) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   return link->completed >= ticket;
 }
 
@@ -174,7 +175,7 @@ bool rdma_done(Link* l, uint64_t ticket) noexcept {
 // fails may never let it do.
 void rdma_halt(Link* l) noexcept {
   RdmaLink* link = rdma(l);
-  Locked locked(link);
+  MutexLock lock(&link->mutex);
   break_link(link, kPeerDead, nullptr);
   ibv_qp_attr attr = {};
   attr.qp_state = IBV_QPS_ERR;

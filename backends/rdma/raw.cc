@@ -10,6 +10,7 @@
 #include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
 #include "backends/rdma/raw.h"
+#include "core/mutex_lock.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -18,17 +19,6 @@ namespace {
 constexpr uint32_t kTakenAtOnce = 16;
 
 RdmaPoint* rdma(ListenPoint* p) noexcept { return static_cast<RdmaPoint*>(p); }
-
-class Held {
- public:
-  explicit Held(Raw* raw) noexcept : raw_(raw) { pthread_mutex_lock(&raw_->mutex); }
-  ~Held() { pthread_mutex_unlock(&raw_->mutex); }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-
- private:
-  Raw* raw_;
-};
 
 // What a completion means where both ends are the program's own: else as for a channel. Of a message larger than its
 // receive devices say different things: (LOC_LEN, REM_INV_REQ) by the book, (LOC_QP_OP, REM_OP) from soft-RoCE.
@@ -115,7 +105,7 @@ Code check_peer(const Raw& raw, const RawAddress& peer) noexcept {
 
 Code rdma_connect_raw(ListenPoint* p, const RawAddress& peer) noexcept {
   RdmaPoint* point = rdma(p);
-  Held held(&point->raw);
+  MutexLock lock(&point->raw.mutex);
   Code code = check_peer(point->raw, peer);
   if (code != kOk) return code;
   if (point->raw.spent)
@@ -185,7 +175,7 @@ int post_receive(const RdmaPoint* point, const RawRequest& request, uint64_t num
 
 Code rdma_post_raw(Context& context, ListenPoint* p, const RawRequest& request) noexcept {
   RdmaPoint* point = rdma(p);
-  Held held(&point->raw);
+  MutexLock lock(&point->raw.mutex);
   RawQueue* queue = request.sends ? &point->raw.sends : &point->raw.receives;
   Code code = check_request(point, *queue, request);
   if (code != kOk) return code;
@@ -269,7 +259,7 @@ void take(Context& context, RdmaPoint* point, Which which, RawCompletion* to, ui
 // kWouldBlock: there is none now, and none will come if the endpoint is over: its own code.
 Code look(Context& context, RdmaPoint* point, RawCompletion* to, uint32_t capacity, uint32_t* count) noexcept {
   Raw* raw = &point->raw;
-  Held held(raw);
+  MutexLock lock(&raw->mutex);
   raw->sends_first = !raw->sends_first;
   for (int turn = 0; turn < 2; ++turn) {
     bool sends = raw->sends_first == (turn == 0);
@@ -322,7 +312,7 @@ Code rdma_poll_raw(Context& context, ListenPoint* p, RawCompletion* to, uint32_t
 
 void rdma_forget_raw(ListenPoint* p, uint64_t region) noexcept {
   Raw* raw = &rdma(p)->raw;
-  Held held(raw);
+  MutexLock lock(&raw->mutex);
   raw->registrations.forget(region);
 }
 

@@ -7,22 +7,12 @@
 
 #include "backends/rdma/shared_queues.h"
 #include "core/descriptors.h"
+#include "core/mutex_lock.h"
 
 namespace rc {
 namespace {
 
 constexpr int kSortedAtOnce = 32;
-
-class Held {
- public:
-  explicit Held(SharedQueues* shared) noexcept : shared_(shared) { pthread_mutex_lock(&shared_->mutex); }
-  ~Held() { pthread_mutex_unlock(&shared_->mutex); }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-
- private:
-  SharedQueues* shared_;
-};
 
 // ----------------------------------------------------------------------------------------------------------------
 // making
@@ -131,7 +121,7 @@ int sort(SharedQueues* shared, Which which, const Pile* pile = nullptr, uint32_t
 
 Code take_seat(SharedQueues* shared, ibv_context* verbs, uint32_t entries, uint32_t sends, uint32_t receives,
                Seat** seat) noexcept {
-  Held held(shared);
+  MutexLock lock(&shared->mutex);
   Code code = shared->seats == 0 ? make_queues(shared, verbs, entries) : kOk;
   if (code == kOk) code = check_room(shared, sends, receives);
   if (code == kOk) code = make_seat(shared, sends, receives, seat);
@@ -146,7 +136,7 @@ Code take_seat(SharedQueues* shared, ibv_context* verbs, uint32_t entries, uint3
 }
 
 void sit_down(SharedQueues* shared, Seat* seat, const ibv_qp* qp) noexcept {
-  Held held(shared);
+  MutexLock lock(&shared->mutex);
   Seat** list = list_of(shared, qp->qp_num);
   seat->number = qp->qp_num;
   seat->next = *list;
@@ -154,7 +144,7 @@ void sit_down(SharedQueues* shared, Seat* seat, const ibv_qp* qp) noexcept {
 }
 
 int take_shared(SharedQueues* shared, Seat* seat, Which which, int most, ibv_wc* to) noexcept {
-  Held held(shared);
+  MutexLock lock(&shared->mutex);
   Pile* pile = &seat->piles[which];
   int error = sort(shared, which, pile, static_cast<uint32_t>(most));
   int n = 0;
@@ -165,7 +155,7 @@ int take_shared(SharedQueues* shared, Seat* seat, Which which, int most, ibv_wc*
 // From the first time on each queue is armed, or has an event in the channel: nobody drops one without arming both
 // again and sorting what had come before (R8).
 void arm_shared(SharedQueues* shared, Seat* seat) noexcept {
-  Held held(shared);
+  MutexLock lock(&shared->mutex);
   ibv_cq* queue = nullptr;
   void* unused = nullptr;
   while (g_verbs.get_cq_event(shared->channel, &queue, &unused) == 0) g_verbs.ack_cq_events(queue, 1);
@@ -177,7 +167,7 @@ void arm_shared(SharedQueues* shared, Seat* seat) noexcept {
 }
 
 void leave_seat(SharedQueues* shared, Seat* seat, ibv_qp* qp) noexcept {
-  Held held(shared);
+  MutexLock lock(&shared->mutex);
   if (qp != nullptr) g_verbs.destroy_qp(qp);
   for (Which which : kBothQueues) {
     sort(shared, which);

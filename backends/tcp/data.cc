@@ -5,20 +5,10 @@
 
 #include "backends/tcp/link.h"
 #include "backends/tcp/tcp.h"
+#include "core/mutex_lock.h"
 
 namespace rc {
 namespace {
-
-class Sending {
- public:
-  explicit Sending(TcpLink* link) noexcept : link_(link) { pthread_mutex_lock(&link_->sending); }
-  ~Sending() { pthread_mutex_unlock(&link_->sending); }
-  Sending(const Sending&) = delete;
-  Sending& operator=(const Sending&) = delete;
-
- private:
-  TcpLink* link_;
-};
 
 // If another thread is at it, he lets everything land that we could, and wakes us if we sleep.
 void receive(TcpLink* link, Side self) noexcept {
@@ -48,7 +38,7 @@ void ask_for_credit(TcpLink* link) noexcept {
   uint64_t under_way =
       link->outbox->line.tail.load(std::memory_order_relaxed) - link->inbox->credit.load(std::memory_order_relaxed);
   if (under_way == 0 || under_way > link->ring_bytes / 2 + link->ring_bytes / kHeldShare) return;
-  Sending sending(link);
+  MutexLock sending(&link->sending);
   link->wanting.store(true, std::memory_order_relaxed);
   link->queue.control(Frame::kWant, 0);
   send_queued(link);
@@ -61,7 +51,7 @@ Code tcp_post(Link* l, const WorkRequest* requests, uint32_t n) noexcept {
   bool word = n == 1 && requests[0].copy;
   bool broken;
   {
-    Sending sending(link);
+    MutexLock sending(&link->sending);
     if (!word && !link->queue.room_for(n)) send_queued(link);
     if (!word && !link->queue.room_for(n)) return kWouldBlock;
     bool credit = word && requests[0].offset == offsetof(Inbox, credit);
@@ -84,7 +74,7 @@ Code tcp_progress(Link* l, Side side) noexcept {
   TcpLink* link = tcp(l);
   if (side == kPutSide) ask_for_credit(link);
   if (link->queued.load(std::memory_order_relaxed) != 0) {
-    Sending sending(link);
+    MutexLock sending(&link->sending);
     if (link->queue.count() != 0) send_queued(link);
   }
   receive(link, side);
@@ -93,7 +83,7 @@ Code tcp_progress(Link* l, Side side) noexcept {
 
 bool tcp_delivered(Link* l) noexcept {
   TcpLink* link = tcp(l);
-  Sending sending(link);
+  MutexLock sending(&link->sending);
   uint64_t asked = link->asked.load(std::memory_order_relaxed);
   bool answered = link->answered.load(std::memory_order_acquire) == asked;
   if (answered && link->covered == link->posted) return !link->broken;
@@ -116,7 +106,7 @@ Code tcp_alive(Link* l, Side side) noexcept {
   int64_t now = now_ns();
   int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
   if (link->watching_room.load(std::memory_order_relaxed) || (due != 0 && now >= due)) {
-    Sending sending(link);
+    MutexLock sending(&link->sending);
     if (link->queue.count() != 0) send_queued(link);
     stop_watching_room(link);
     check_silence(link, now);
