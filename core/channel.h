@@ -121,7 +121,7 @@ class Channel {
   Code imm_get(int64_t timeout_ns, uint32_t* imm) noexcept;
   // Before anything else of a call: takes away what was granted directly and whose lease is over.
   void end_leases() noexcept {
-    if (ops_ != nullptr && ops_->leased()) ops_->end_leases();
+    if (ops_ != nullptr) ops_->end_leases();
   }
   // Null: this channel has no operations.
   Ops* ops() const noexcept { return ops_; }

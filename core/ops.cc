@@ -9,6 +9,18 @@
 #include "core/step.h"
 
 namespace rc {
+namespace {
+
+template <class Entry>
+Code find(Entry* entries, uint32_t count, uint64_t id, Id::Part part, const char* kind, Entry** found) noexcept {
+  if (Id::is(id, part) && Id::index(id) < count && entries[Id::index(id)].id == id) {
+    *found = &entries[Id::index(id)];
+    return kOk;
+  }
+  return Handles::refuse(id, kind);
+}
+
+}  // namespace
 
 void Ops::carve(Arena& arena, uint32_t requests_max) noexcept {
   requests_ = static_cast<Request*>(arena.carve(requests_max * sizeof(Request), alignof(Request)));
@@ -140,7 +152,7 @@ bool Ops::news() noexcept {
 }
 
 Code Ops::serve() noexcept {
-  if (leased()) end_leases();
+  end_leases();
   if (idle()) return kOk;
   Locked locked(this);
   return serve_locked();
@@ -158,6 +170,18 @@ Code Ops::broken(const char* what) noexcept {
   if (wrong_ == nullptr) wrong_ = what;
   pending_.store(true, std::memory_order_relaxed);  // whoever serves next tells
   return kCorrupt;
+}
+
+Code Ops::find_request(uint64_t id, Request** request) noexcept {
+  return find(requests_, requests_count_, id, Id::kRequest, "request", request);
+}
+
+Code Ops::find_grant(uint64_t id, Grant** grant) noexcept {
+  return find(grants_, kGrantsMax, id, Id::kGrant, "grant", grant);
+}
+
+Code Ops::find_remote(uint64_t id, Remote** remote) noexcept {
+  return find(remotes_, kRemotesMax, id, Id::kRemote, "remote memory", remote);
 }
 
 // ------------------------------------------------------------------------------------------------------------ draining

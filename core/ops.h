@@ -126,9 +126,10 @@ class Ops {
   void reap() noexcept;
   // When end_leases has something to do; kNeverNs: no direct grant has a lease that has not ended. (ops_leases.cc)
   int64_t due_ns() const noexcept { return due_ns_.load(std::memory_order_relaxed); }
-  bool leased() const noexcept { return due_ns() != kNeverNs; }
   // Takes away what was granted directly and whose lease is over, in whatever thread this is.
-  void end_leases() noexcept;
+  void end_leases() noexcept {
+    if (due_ns() != kNeverNs) end_leases_due();
+  }
   // A timerfd that is kept at due_ns; -1: none. The caller's.
   void set_timer(int fd) noexcept;
   int timer() const noexcept { return timer_fd_; }
@@ -285,6 +286,8 @@ class Ops {
   Code post_kept(const Operation& op, const Gather* kept, bool detached, uint64_t* request) noexcept;
   Code find_request(uint64_t id, Request** request) noexcept;
   Code start(const OpFrame& frame, bool detached, Request** request) noexcept;
+  // One with nothing but a frame.
+  Code ask(const OpFrame& frame, uint64_t* request) noexcept;
   // There is a free one.
   Request& new_request(const OpFrame& frame, bool detached) noexcept;
   void finish(Request& request, Code result, uint64_t value) noexcept;
@@ -343,6 +346,7 @@ class Ops {
   void free_grant(Grant& grant) noexcept;
   void expire(int64_t now) noexcept;
   Code end_lease(Grant& grant, int64_t now) noexcept;
+  void end_leases_due() noexcept;
   void set_due() noexcept;
 
   SpinLock lock_;

@@ -35,7 +35,7 @@ Code Ops::end_lease(Grant& g, int64_t now) noexcept {
   return code;
 }
 
-void Ops::end_leases() noexcept {
+void Ops::end_leases_due() noexcept {
   if (now_ns() < due_ns()) return;
   Locked locked(this);
   for (uint32_t i = 0; i < kGrantsMax && open_; ++i) {

@@ -4,14 +4,6 @@
 
 namespace rc {
 
-Code Ops::find_remote(uint64_t id, Remote** remote) noexcept {
-  if (Id::is(id, Id::kRemote) && Id::index(id) < kRemotesMax && remotes_[Id::index(id)].id == id) {
-    *remote = &remotes_[Id::index(id)];
-    return kOk;
-  }
-  return Handles::refuse(id, "remote memory");
-}
-
 // The caller has made sure that the slot may be taken.
 Ops::Remote* Ops::hold_remote(uint32_t slot, const Lease& lease, Remote::State state) noexcept {
   Remote& r = remotes_[slot];

@@ -52,14 +52,6 @@ Code Ops::tell(Code result) noexcept { return result == kOk ? kOk : fail_plain(r
 
 // ------------------------------------------------------------------------------------------------------------ requests
 
-Code Ops::find_request(uint64_t id, Request** request) noexcept {
-  if (Id::is(id, Id::kRequest) && Id::index(id) < requests_count_ && requests_[Id::index(id)].id == id) {
-    *request = &requests_[Id::index(id)];
-    return kOk;
-  }
-  return Handles::refuse(id, "request");
-}
-
 Code Ops::start(const OpFrame& frame, bool detached, Request** request) noexcept {
   if (over_) return tell(why_);
   if (free_requests_.empty()) {
@@ -180,6 +172,15 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   return kOk;
 }
 
+Code Ops::ask(const OpFrame& frame, uint64_t* request) noexcept {
+  Request* r = nullptr;
+  Code code = start(frame, false, &r);
+  if (code != kOk || r == nullptr) return code;
+  *request = r->id;
+  serve_locked();
+  return kOk;
+}
+
 Code Ops::post_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, uint64_t* request) noexcept {
   Locked locked(this);
   OpFrame frame = {};
@@ -187,12 +188,7 @@ Code Ops::post_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, uint64_t
   frame.word = rights;
   frame.value = bytes;
   frame.compare = static_cast<uint64_t>(lease_ns);
-  Request* r = nullptr;
-  Code code = start(frame, false, &r);
-  if (code != kOk || r == nullptr) return code;
-  *request = r->id;
-  serve_locked();
-  return kOk;
+  return ask(frame, request);
 }
 
 Code Ops::post_return(uint64_t remote, uint64_t* request) noexcept {
@@ -204,12 +200,7 @@ Code Ops::post_return(uint64_t remote, uint64_t* request) noexcept {
   OpFrame frame = {};
   frame.type = kOpReturn;
   frame.key = held->lease.key;
-  Request* r = nullptr;
-  code = start(frame, false, &r);
-  if (code != kOk || r == nullptr) return code;
-  *request = r->id;
-  serve_locked();
-  return kOk;
+  return ask(frame, request);
 }
 
 Code Ops::release(uint64_t remote) noexcept {

@@ -19,14 +19,6 @@ bool same_key(const RemoteKey& a, const RemoteKey& b) noexcept {
 
 // -------------------------------------------------------------------------------------------------------------- grants
 
-Code Ops::find_grant(uint64_t id, Grant** grant) noexcept {
-  if (Id::is(id, Id::kGrant) && Id::index(id) < kGrantsMax && grants_[Id::index(id)].id == id) {
-    *grant = &grants_[Id::index(id)];
-    return kOk;
-  }
-  return Handles::refuse(id, "grant");
-}
-
 Code Ops::check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t bytes, Grant** grant) noexcept {
   if (key.slot() >= kGrantsMax) return kRevoked;
   Grant& g = grants_[key.slot()];
@@ -93,7 +85,7 @@ void Ops::expire(int64_t now) noexcept {
 }
 
 void Ops::reap() noexcept {
-  if (leased()) end_leases();
+  end_leases();
   Locked locked(this);
   if (over_) return;
   expire(now_ns());

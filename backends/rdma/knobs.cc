@@ -124,15 +124,22 @@ Code read_access(const Uri& uri, Knobs* knobs) noexcept {
               text);
 }
 
+// One of two words; without any it is the first.
+Code either(const Uri& uri, const char* key, const char* first, const char* second, bool* is_second) noexcept {
+  char word[8];
+  Code code = uri.word(key, word, sizeof word);
+  if (code != kOk) return code;
+  *is_second = strcmp(word, second) == 0;
+  if (word[0] == '\0' || *is_second || strcmp(word, first) == 0) return kOk;
+  return fail(kUri, "URI \"%s\": %s=%s: there are %s and %s", uri.text, key, word, first, second);
+}
+
 // Both ends must say the same (accept.cc).
 Code read_path(const Uri& uri, Knobs* knobs) noexcept {
-  char path[8];
-  Code code = uri.word("path", path, sizeof path);
-  if (code != kOk) return code;
-  knobs->path = strcmp(path, "send") == 0 ? kPathSend : kPathWrite;
-  if (path[0] != '\0' && knobs->path == kPathWrite && strcmp(path, "write") != 0)
-    return fail(kUri, "URI \"%s\": path=%s: there are write and send", uri.text, path);
-  if (knobs->path == kPathWrite) return kOk;
+  bool send = false;
+  Code code = either(uri, "path", "write", "send", &send);
+  knobs->path = send ? kPathSend : kPathWrite;
+  if (code != kOk || !send) return code;
   if (given(uri, "access"))
     return fail(kUri, "URI \"%s\": access=...: with path=send the queue pair lets nothing in", uri.text);
   if (knobs->receive_depth > kCellsMost)
@@ -161,28 +168,16 @@ uint32_t fitting_ack_timeout(const Knobs& knobs) noexcept {
 
 Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
   memset(knobs, 0, sizeof *knobs);
-  char mode[8];
   Code code = only_known(uri);
   if (code == kOk) code = read_address(uri, knobs);
   if (code == kOk) code = read_numbers(uri, knobs);
   if (code == kOk) code = read_access(uri, knobs);
   if (code == kOk) code = read_path(uri, knobs);
   if (code == kOk) code = uri.word("dev", knobs->device, sizeof knobs->device);
-  if (code == kOk) code = uri.word("mode", mode, sizeof mode);
-  char pd[8], cq[8];
-  if (code == kOk) code = uri.word("pd", pd, sizeof pd);
-  if (code == kOk) code = uri.word("cq", cq, sizeof cq);
+  if (code == kOk) code = either(uri, "mode", "poll", "event", &knobs->event);
+  if (code == kOk) code = either(uri, "pd", "shared", "own", &knobs->own_pd);
+  if (code == kOk) code = either(uri, "cq", "own", "shared", &knobs->shared_cq);
   if (code != kOk) return code;
-  knobs->own_pd = strcmp(pd, "own") == 0;
-  if (pd[0] != '\0' && !knobs->own_pd && strcmp(pd, "shared") != 0)
-    return fail(kUri, "URI \"%s\": pd=%s: there are shared and own", uri.text, pd);
-  knobs->shared_cq = strcmp(cq, "shared") == 0;
-  if (cq[0] != '\0' && !knobs->shared_cq && strcmp(cq, "own") != 0)
-    return fail(kUri, "URI \"%s\": cq=%s: there are own and shared", uri.text, cq);
-  knobs->event = strcmp(mode, "event") == 0;
-  if (mode[0] != '\0' && !knobs->event && strcmp(mode, "poll") != 0) {
-    return fail(kUri, "URI \"%s\": mode=%s: there are poll and event", uri.text, mode);
-  }
   if (knobs->ack_timeout == 0) knobs->ack_timeout = fitting_ack_timeout(*knobs);
   return kOk;
 }

@@ -47,6 +47,8 @@ Code rdma_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcep
   if (code != kOk) return code;
   ibv_mr* mr = g_verbs.reg_mr(link->e.pd, share->at, share->bytes, flags_for(rights));
   if (mr == nullptr) return registration_failed("a direct grant", share->bytes, errno);
+  MutexLock lock(&link->mutex);
+  ++link->registrations.made;
   ibv_mr** place = &link->exposed[key_id % kGrantsMax];
   *place = mr;
   share->spare = place;
@@ -75,8 +77,9 @@ Code rdma_reach(Link* l, uint64_t, uint64_t, uint32_t rights, uint8_t**) noexcep
   if ((rights & kAtomic) == 0 || link->landing_mr != nullptr) return kOk;
   const size_t bytes = link->requests * sizeof *link->landings;
   link->landing_mr = g_verbs.reg_mr(link->e.pd, link->landings, bytes, IBV_ACCESS_LOCAL_WRITE);
-  if (link->landing_mr != nullptr) return kOk;
-  return registration_failed("the results of atomics", bytes, errno);
+  if (link->landing_mr == nullptr) return registration_failed("the results of atomics", bytes, errno);
+  ++link->registrations.made;
+  return kOk;
 }
 
 void end_nic(RdmaLink* link) noexcept {

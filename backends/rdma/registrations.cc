@@ -35,6 +35,7 @@ Code Registrations::enter(const char* who, ibv_pd* pd, uint64_t region, void* ad
   deregister(idle);
   ibv_mr* mr = g_verbs.reg_mr(pd, address, bytes, (access & kWrite) != 0 ? IBV_ACCESS_LOCAL_WRITE : 0);
   if (mr == nullptr) return registration_failed("a region", bytes, errno);
+  ++made;
   *idle = {region, 0, 0, mr};
   *to = idle;
   return kOk;

@@ -156,8 +156,12 @@ Code shm_unshare(Share* share) noexcept {
   if (share->kept != 0 && munmap(static_cast<uint8_t*>(share->spare) + bytes, kKeptBytes) == 0) share->kept = 0;
   // Of a program that locks its memory (mlockall) these pages are copies already, and old ones. Locked ones do not go.
   munlock(share->spare, bytes);
-  if (madvise(share->spare, bytes, MADV_DONTNEED) != 0)
-    return fail(kNoMemory, "munlock or madvise of the pages to which a direct grant's region moves: error %d", errno);
+  if (madvise(share->spare, bytes, MADV_DONTNEED) != 0) {
+    return fail(kNoMemory,
+                "emptying the pages that the region of a direct grant moves to: error %d; the grant stays: if this "
+                "program locks its memory, call munlockall, then this again",
+                errno);
+  }
   if (mremap(share->spare, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)
     return no_mapping("moving a region away from the pages of its direct grant", errno);
   RC_STEP("unshare: moved");

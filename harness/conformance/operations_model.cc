@@ -32,6 +32,11 @@ class Model : public MemoryPair {
     bool reads() const { return kind == kRead || kind == kReadList; }
   };
 
+  // With this end's NIC, so far; 0: it has none, or nothing is direct.
+  int64_t registrations() const {
+    int64_t n = 0;
+    return rc_channel_figure(ch_, "registrations", &n) == RC_OK ? n : 0;
+  }
   uint8_t* slot(uint64_t i) { return mine_ + i * kCell; }
   void land(size_t which);
   void take_off();
@@ -106,6 +111,7 @@ void Model::fly(uint32_t rights, int64_t lease_ns) {
   lend(kCells * kCell, rights, lease_ns);
   far().call(on(Op::kMrFill, kCells * kCell, 0, 0));
   mine_ = local();
+  const int64_t registered = registrations();
   for (uint64_t i = 0; i < kFlights; ++i) slots_.push_back(i);
   far().start(Far::bytes(Op::kGet, 1, 60 * kPatience));  // it serves
   for (uint64_t i = 0; i < times && !HasFatalFailure(); ++i) {
@@ -119,6 +125,8 @@ void Model::fly(uint32_t rights, int64_t lease_ns) {
   put(1);
   EXPECT_FAR(RC_OK, 1u, far().finish());
   EXPECT_EQ(0u, about(local_).requests);
+  // Of the region that all of them were made with.
+  EXPECT_EQ(registered != 0 ? registered + 1 : 0, registrations());
   for (uint64_t cell = 0; cell < kCells; ++cell)
     for (uint64_t word = 0; word < 2; ++word)
       ASSERT_EQ(cells_[cell].words[word], far().call(on(Op::kMrCount, 8, cell * kCell + 8 * word)).value) << cell;

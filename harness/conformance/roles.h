@@ -50,6 +50,8 @@ bool accept_ring(Role& role, uint64_t ring_bytes, rc_listener* listener, rc_chan
 
 // For the roles that are about memory. A peer may ask for two regions of kPeerAsks bytes, to read and to write.
 inline constexpr uint64_t kPeerAsks = 4096;
+// The argument of roles that grant: how. kRefused: directly, which this backend does not know, and then carried.
+enum Form : uint64_t { kCarried, kDirect, kRefused };
 rc_config memory_config();
 // An empty message; who waits for it does the peer's operations meanwhile.
 bool say(Role& role, rc_channel channel);
@@ -58,6 +60,8 @@ bool hear_close(Role& role, rc_channel channel);
 bool about(Role& role, rc_mr mr, rc_region* region);
 bool make_region(Role& role, uint64_t bytes, uint8_t value, rc_mr* mr, uint8_t** data);
 bool lend(Role& role, rc_channel channel, rc_mr mr, uint64_t offset, uint64_t bytes, uint32_t rights);
+// In the form that the role's argument says.
+bool lend_formed(Role& role, rc_channel channel, rc_mr mr, uint64_t bytes, uint32_t rights);
 // Waits until the request has ended, as it should.
 bool finish(Role& role, int32_t wanted, rc_request request, uint64_t* value);
 bool all_are(const uint8_t* bytes, uint64_t n, uint8_t value);

@@ -173,6 +173,7 @@ bool c7_client(Role& role) {
 
 constexpr uint64_t kGuarded = 64;
 
+// argument: a Form.
 bool c8_server(Role& role) {
   rc_listener listener;
   rc_channel channel;
@@ -180,7 +181,8 @@ bool c8_server(Role& role) {
   uint8_t* data;
   WANT(accept_ring(role, kRing, &listener, &channel));
   WANT(make_region(role, kGuarded, 7, &mine, &data));
-  WANT(lend(role, channel, mine, 0, kGuarded, RC_MR_READ));
+  WANT(lend_formed(role, channel, mine, kGuarded, RC_MR_READ));
+  WANT_RC(RC_E_IN_USE, rc_mr_free(mine));
   WANT(hear(role, channel));
   WANT(all_are(data, kGuarded, 7));
   fprintf(role.out, "%llu bytes of 7\n", static_cast<unsigned long long>(kGuarded));
@@ -195,7 +197,7 @@ bool c8_only_read(Role& role, rc_channel channel, rc_mr mine, const uint8_t* dat
   rc_request none{99};
   WANT_RC(RC_OK, rc_remote_get(channel, kRolePatience, &remote));
   WANT(lease_of(role, remote, &lease));
-  WANT(lease.rights == RC_MR_READ);
+  WANT(lease.rights == (role.argument == kDirect ? RC_MR_READ | RC_MR_DIRECT : RC_MR_READ));
   WANT_RC(RC_E_RIGHTS, rc_write(mine, 0, remote, 0, kGuarded, &none));
   WANT_RC(RC_E_RIGHTS, rc_write_imm(mine, 0, remote, 0, kGuarded, 1, &none));
   WANT_RC(RC_E_RIGHTS, rc_compare_swap(remote, 0, 0, 1, &none));

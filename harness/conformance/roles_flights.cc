@@ -138,24 +138,27 @@ enum Kind { kWrites, kReads, kAdds };
 Kind kind_of(uint32_t i) { return static_cast<Kind>(i % 3); }
 uint64_t stamp(uint32_t i) { return kSevens + i; }
 
+// argument: the Form of the cells' grant.
 bool c10_server(Role& role) {
   rc_listener listener;
   rc_channel channel, step;
-  rc_mr mine;
-  uint8_t* data;
+  rc_mr mine, large;
+  uint8_t *data, *rest;
   WANT(accept_ring(role, kRing, &listener, &channel));
   WANT_RC(RC_OK, rc_accept(listener, kRolePatience, &step));
-  WANT(make_region(role, kLargeAt + kLarge, 7, &mine, &data));
+  WANT(make_region(role, kLargeAt, 7, &mine, &data));
+  WANT(make_region(role, kLarge, 7, &large, &rest));
   for (uint32_t i = 0; i < kFlights; ++i) {
     uint64_t word = stamp(i);
     memcpy(data + i * kCell, &word, sizeof word);
   }
-  WANT(lend(role, channel, mine, 0, kLargeAt + kLarge, kAll));
-  WANT(hear(role, channel));  // it has the grant
+  WANT(lend_formed(role, channel, mine, kLargeAt, kAll));
+  WANT(lend(role, channel, large, 0, kLarge, kAll));
+  WANT(hear(role, channel));  // it has the grants
   WANT(give_step(step));
   WANT(wait_step(step));  // on the other channel: nothing is served meanwhile
   WANT(hear(role, channel));
-  WANT(all_are(data + kLargeAt, kLarge, 1));
+  WANT(all_are(rest, kLarge, 1));
   for (uint32_t i = 1; i < kFlights; ++i) {
     uint64_t word, wanted = stamp(i);
     if (kind_of(i) == kWrites && i != kCancelled) wanted = i;
@@ -166,26 +169,37 @@ bool c10_server(Role& role) {
   WANT(hear_close(role, channel));
   WANT_RC(RC_OK, rc_channel_close(step));
   WANT_RC(RC_OK, rc_mr_free(mine));
+  WANT_RC(RC_OK, rc_mr_free(large));
   return rc_listener_close(listener) == RC_OK;
 }
 
-bool c10_post(Role& role, rc_mr mine, uint8_t* data, rc_remote remote, std::vector<rc_request>* flights) {
-  static_assert(kCancelled % 3 == kWrites);
-  WANT_RC(RC_OK, rc_write(mine, kLargeAt, remote, kLargeAt, kLarge, &(*flights)[0]));
-  for (uint32_t i = 1; i < kFlights; ++i) {
-    uint64_t at = i * kCell, word = i;
-    memcpy(data + at, &word, sizeof word);
-    rc_request* request = &(*flights)[i];
-    int32_t code = kind_of(i) == kWrites  ? rc_write(mine, at, remote, at, sizeof word, request)
-                   : kind_of(i) == kReads ? rc_read(mine, at, remote, at, sizeof word, request)
-                                          : rc_fetch_add(remote, at, 1000, request);
-    WANT_RC(RC_OK, code);
-  }
+// Operation i, whatever it does: writes that word, reads, or adds that much.
+bool c10_post_one(Role& role, rc_mr mine, uint8_t* data, rc_remote cells, uint32_t i, uint64_t word, uint64_t more,
+                  rc_request* request) {
+  const uint64_t at = i * kCell;
+  memcpy(data + at, &word, sizeof word);
+  int32_t code = kind_of(i) == kWrites  ? rc_write(mine, at, cells, at, sizeof word, request)
+                 : kind_of(i) == kReads ? rc_read(mine, at, cells, at, sizeof word, request)
+                                        : rc_fetch_add(cells, at, more, request);
+  WANT_RC(RC_OK, code);
+  return true;
+}
+
+bool c10_full(Role& role, rc_mr mine, rc_remote cells) {
   rc_request none{99};
-  WANT_RC(RC_E_POOL, rc_write(mine, 0, remote, 0, 8, &none));
+  WANT_RC(RC_E_POOL, rc_write(mine, 0, cells, 0, 8, &none));
   WANT(none.id == 0);
-  for (rc_request request : *flights) WANT_RC(RC_E_WOULD_BLOCK, rc_request_test(request, nullptr));
   fprintf(role.out, "%u in flight\n", kFlights);
+  return true;
+}
+
+bool c10_post(Role& role, rc_mr mine, uint8_t* data, rc_remote cells, rc_remote large,
+              std::vector<rc_request>* flights) {
+  static_assert(kCancelled % 3 == kWrites);
+  WANT_RC(RC_OK, rc_write(mine, kLargeAt, large, 0, kLarge, &(*flights)[0]));
+  for (uint32_t i = 1; i < kFlights; ++i) WANT(c10_post_one(role, mine, data, cells, i, i, 1000, &(*flights)[i]));
+  WANT(c10_full(role, mine, cells));
+  for (rc_request request : *flights) WANT_RC(RC_E_WOULD_BLOCK, rc_request_test(request, nullptr));
   return true;
 }
 
@@ -237,18 +251,31 @@ bool c10_land(Role& role, const uint8_t* data, const std::vector<rc_request>& fl
   return true;
 }
 
+// Direct ones alone, while the owner serves nothing: they are over, or on their way, when they are posted. They leave
+// the cells as they were.
+bool c10_alone(Role& role, rc_mr mine, uint8_t* data, rc_remote cells) {
+  std::vector<rc_request> flights(kFlights);
+  for (uint32_t i = 0; i < kFlights; ++i) WANT(c10_post_one(role, mine, data, cells, i, stamp(i), 0, &flights[i]));
+  WANT(c10_full(role, mine, cells));
+  WANT_RC(RC_E_STATE, rc_request_cancel(flights[0]));
+  WANT(c10_land(role, data, flights));
+  return finish(role, RC_OK, flights[kCancelled], nullptr);
+}
+
 bool c10_client(Role& role) {
   rc_channel channel = connect_ring(role, kRing);
   rc_channel step = connect_ring(role, kRing);
   rc_mr mine;
-  rc_remote remote;
+  rc_remote cells, large;
   uint8_t* data;
   std::vector<rc_request> flights(kFlights);
   WANT(make_region(role, kLargeAt + kLarge, 1, &mine, &data));
-  WANT_RC(RC_OK, rc_remote_get(channel, kRolePatience, &remote));
+  WANT_RC(RC_OK, rc_remote_get(channel, kRolePatience, &cells));
+  WANT_RC(RC_OK, rc_remote_get(channel, kRolePatience, &large));
   WANT(say(role, channel));
   WANT(wait_step(step));
-  WANT(c10_post(role, mine, data, remote, &flights));
+  WANT(role.argument != kDirect || c10_alone(role, mine, data, cells));
+  WANT(c10_post(role, mine, data, cells, large, &flights));  // behind a carried one, so carried too
   WANT(c10_in_use(role, mine, data, flights));
   WANT(give_step(step));
   WANT(c10_land(role, data, flights));

@@ -63,6 +63,19 @@ bool lend(Role& role, rc_channel channel, rc_mr mr, uint64_t offset, uint64_t by
   return true;
 }
 
+bool lend_formed(Role& role, rc_channel channel, rc_mr mr, uint64_t bytes, uint32_t rights) {
+  rc_grant none{99};
+  rc_region region;
+  if (role.argument == kDirect) return lend(role, channel, mr, 0, bytes, rights | RC_MR_DIRECT);
+  if (role.argument == kRefused) {
+    WANT_RC(RC_E_UNSUPPORTED, rc_mr_grant(channel, mr, 0, bytes, rights | RC_MR_DIRECT, 0, &none));
+    WANT(none.id == 0);
+    WANT(about(role, mr, &region));
+    WANT(region.grants == 0);
+  }
+  return lend(role, channel, mr, 0, bytes, rights);
+}
+
 bool finish(Role& role, int32_t wanted, rc_request request, uint64_t* value) {
   WANT_RC(wanted, rc_request_wait(request, kRolePatience, value));
   return true;

@@ -112,6 +112,7 @@ class Scenario : public testing::TestWithParam<std::string> {
     }
   }
   bool own_processes() const { return GetParam() != "loop" && !fake(); }
+  bool knows_direct() const { return GetParam() == "shm" || GetParam() == "rdma" || GetParam() == "rdma_event"; }
   bool fake() const { return GetParam().rfind("fake", 0) == 0; }
   // A URI that says what the scenario calls it.
   std::string uri(const std::string& name) const {
@@ -302,10 +303,13 @@ TEST_P(Scenario, C7_Slices) {
 }
 
 TEST_P(Scenario, C8_Access) {
-  std::string at = uri("access");
-  auto server = start("c8_server", at);
-  expect("a write is RC_E_RIGHTS\ntwo regions of 4096 bytes are the most\n", start("c8_client", at));
-  expect("64 bytes of 7\n", server);
+  for (uint64_t form : {kCarried, knows_direct() ? kDirect : kRefused}) {
+    SCOPED_TRACE(form);
+    std::string at = uri("access");
+    auto server = start("c8_server", at, form);
+    expect("a write is RC_E_RIGHTS\ntwo regions of 4096 bytes are the most\n", start("c8_client", at, form));
+    expect("64 bytes of 7\n", server);
+  }
 }
 
 TEST_P(Scenario, C9_Lease) {
@@ -319,10 +323,15 @@ TEST_P(Scenario, C9_Lease) {
 }
 
 TEST_P(Scenario, C10_ManyInFlight) {
-  std::string at = uri("flights");
-  auto server = start("c10_server", at);
-  expect("64 in flight\none cancelled; the region is RC_E_IN_USE\n63 done\n", start("c10_client", at));
-  expect("", server);
+  for (uint64_t form : {kCarried, knows_direct() ? kDirect : kRefused}) {
+    SCOPED_TRACE(form);
+    std::string at = uri("flights");
+    auto server = start("c10_server", at, form);
+    expect(std::string(form == kDirect ? "64 in flight\n63 done\n" : "") +
+               "64 in flight\none cancelled; the region is RC_E_IN_USE\n63 done\n",
+           start("c10_client", at, form));
+    expect("", server);
+  }
 }
 
 TEST_P(Scenario, C11_Rpc) {

@@ -77,8 +77,6 @@ class DirectCalls : public testing::Test {
     EXPECT_EQ(mappings, count_ring_mappings());
     return happened;
   }
-
- private:
   static void connect(End* near, End* far) {
     std::string uri = fresh_uri("direct");
     rc_listener listener{0};
@@ -88,6 +86,8 @@ class DirectCalls : public testing::Test {
     connecting.join();
     EXPECT_EQ(RC_OK, rc_listener_close(listener));
   }
+
+ private:
   // The call under the fault; documented, or well. If it failed, `unchanged` holds and it works without the fault.
   static int32_t once(Faulty& faults, const char* name, const std::function<int32_t()>& call,
                       const std::function<void()>& unchanged) {
@@ -220,6 +220,25 @@ TEST_F(DirectCalls, EachFailsOnce) {
   for (const char* call : {"memfd_create", "posix_fallocate", "mmap", "mprotect", "mremap", "fcntl", "sendmsg",
                            "recvmsg", "timerfd_create"})
     EXPECT_NE(0u, calls[call]) << call;
+}
+
+// As pages that stay locked do.
+TEST_F(DirectCalls, PagesThatDoNotGoAreToldWithAWayOut) {
+  End near, far;
+  near.open();
+  far.open();
+  connect(&near, &far);
+  rc_grant grant{0};
+  ASSERT_EQ(RC_OK, near.grant(&grant)) << rc_reason();
+  {
+    Faulty faults({"madvise", 1, EINVAL, false});
+    EXPECT_EQ(RC_E_NO_MEMORY, rc_grant_revoke(grant));
+  }
+  EXPECT_NE(nullptr, strstr(rc_reason(), "the grant stays")) << rc_reason();
+  EXPECT_NE(nullptr, strstr(rc_reason(), "munlockall")) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_grant_revoke(grant)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_close(near.ctx));
+  EXPECT_EQ(RC_OK, rc_close(far.ctx));
 }
 
 }  // namespace

@@ -296,28 +296,45 @@ TEST_P(Strangers, ACrowdWaitsForAChannel) {
   EXPECT_EQ(2u, runner.events().size());
 }
 
+int connect_to_port_of(const std::string& uri) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(atoi(strrchr(uri.c_str(), ':') + 1)));
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(0, connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
+  return fd;
+}
+
+void expect_shown_the_door(int fd) {
+  pollfd p = {fd, POLLIN, 0};
+  EXPECT_EQ(1, poll(&p, 1, 20'000));
+  close(fd);
+}
+
 TEST(Mesh, GarbageAtThePortDisturbsNobody) {
   Lists lists("tcp", 2);
   Runner zero(place(lists, 0)), one(place(lists, 1));
   ASSERT_TRUE(zero.wait_for(RC_MEMBER_CONNECTED, 1));
   ASSERT_TRUE(one.wait_for(RC_MEMBER_ACCEPTED, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(atoi(strrchr(lists.uri(1).c_str(), ':') + 1)));
-  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
   const std::string greetings[] = {"", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", std::string(100'000, 'x')};
   for (const std::string& greeting : greetings) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ASSERT_EQ(0, connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
+    int fd = connect_to_port_of(lists.uri(1));
     send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
-    pollfd p = {fd, POLLIN, 0};
-    EXPECT_EQ(1, poll(&p, 1, 20'000));  // it is shown the door
-    close(fd);
+    expect_shown_the_door(fd);
   }
   expect_passes(channel_of(zero, 1), channel_of(one, 0), 9);
   EXPECT_EQ(1u, zero.events().size());
   EXPECT_EQ(1u, one.events().size());
+}
+
+// Nothing wakes the member then: it looks by itself.
+TEST(Mesh, WhoSaysNothingAtThePortIsDroppedThoughNobodyElseComes) {
+  Lists lists("tcp", 2);
+  Runner alone(place(lists, 1));
+  ASSERT_EQ(RC_OK, alone.opened()) << alone.reason();
+  expect_shown_the_door(connect_to_port_of(lists.uri(1)));
 }
 
 }  // namespace

@@ -79,6 +79,12 @@ TEST(RdmaKnobs, CompletionQueuesAreItsOwnUnlessTheyAreShared) {
   EXPECT_TRUE(good("rdma://h:1?cq=shared&cq_depth=65536").shared_cq);
 }
 
+TEST(RdmaKnobs, ProtectionDomainsAreSharedUnlessTheyAreItsOwn) {
+  EXPECT_FALSE(good("rdma://h:1").own_pd);
+  EXPECT_FALSE(good("rdma://h:1?pd=shared").own_pd);
+  EXPECT_TRUE(good("rdma://h:1?pd=own").own_pd);
+}
+
 TEST(RdmaKnobs, EachIsRead) {
   rc::Knobs k = good(
       "rdma://h:1?dev=mlx5_0&port=2&mode=event&sq_depth=64&rq_depth=128&inline=0&tclass=104&timeout_ms=500&"
@@ -136,7 +142,9 @@ TEST(RdmaKnobs, ValuesOutOfRangeAreRefusedAndNamed) {
     expect_refused(std::string("rdma://h:1?") + query, key);
   }
   expect_refused("rdma://h:1?path=both", "path=both");
-  expect_refused("rdma://h:1?cq=mine", "cq=mine");
+  expect_refused("rdma://h:1?cq=mine", "cq=mine: there are own and shared");
+  expect_refused("rdma://h:1?pd=mine", "pd=mine: there are shared and own");
+  expect_refused("rdma://h:1?mode=wait", "mode=wait: there are poll and event");
   expect_refused("rdma://h:1?path=send&access=write", "access");
   expect_refused("rdma://h:1?path=send&rq_depth=257", "at most 256");
   expect_refused("rdma://h:1?mode=sometimes", "sometimes");
