@@ -57,9 +57,10 @@
  * TIME. timeout_ns is relative: 0 tries once without waiting, RC_FOREVER (any negative value) has no deadline. Every
  * wait also ends when the peer dies or closes, when the channel is closed by another thread and when rc_stop is called.
  *
- * THREADS. One thread at a time may put on a channel and one may get; the two may be different threads. A second one in
- * the same direction gets RC_E_BUSY where it is noticed. Different channels are independent. "put side" below means:
- * counts as the one putter; "get side": counts as the one getter; "any": no restriction.
+ * THREADS. One thread at a time may put on a channel and one may get; the two may be different threads, unless the
+ * channel has a descriptor (rc_channel_fd, rc_fd): then one thread at a time may do either. A second one gets RC_E_BUSY
+ * where it is noticed. Different channels are independent. "put side" below means: counts as the one putter; "get
+ * side": counts as the one getter; "any": no restriction.
  *
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
@@ -110,7 +111,7 @@ extern "C" {
 #define RC_E_INVALID (-100)     /* an argument is out of its range */
 #define RC_E_HANDLE (-101)      /* the handle is closed, forged, zero or of another kind */
 #define RC_E_FORKED (-102)      /* the handle belongs to the parent process */
-#define RC_E_BUSY (-103)        /* another thread is in the same direction of this channel */
+#define RC_E_BUSY (-103)        /* another thread is in the same direction of this channel (see THREADS) */
 #define RC_E_URI (-104)         /* the URI is malformed; the reason names the part */
 #define RC_E_SCHEME (-105)      /* no such backend in this build */
 #define RC_E_SIZE (-106)        /* a size is zero, too large, or not what the peer has */
