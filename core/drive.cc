@@ -16,8 +16,6 @@ namespace rc {
 namespace {
 
 constexpr int kLinksPerTurn = 64;
-// So often a fence is tried again that the kernel had no memory for.
-constexpr int kFenceTries = 100;
 
 }  // namespace
 
@@ -41,8 +39,7 @@ void Channel::allow_driving() noexcept {
 
 Code Channel::arm_server() noexcept {
   server_.arm(outbox_->server);
-  // Pairs with the light_fence in Ops::ring_peer.
-  for (int tries = 0; !heavy_fence() && tries < kFenceTries; ++tries) nap(-1, -1, kNapMinNs);
+  if (!heavy_fence()) nap(-1, -1, kNapMaxNs);  // pairs with the light_fence in Ops::ring_peer; else as in evict
   return serve_ops();
 }
 
