@@ -11,7 +11,8 @@ namespace rc {
 
 __attribute__((noinline, cold)) inline Code refuse_channel(Code code, uint64_t id) noexcept {
   if (code == kBusy)
-    return fail_plain(kBusy, "another thread is in the same direction of this channel, or, as it has a descriptor, in any");
+    return fail_plain(kBusy,
+                      "another thread is in the same direction of this channel, or, as it has a descriptor, in any");
   return Handles::refuse(id, "channel");
 }
 

@@ -21,7 +21,7 @@ constexpr int kLinksPerTurn = 64;
 
 // ------------------------------------------------------------------------------------------------------------- channel
 
-// Over direct links only operations want somebody. Links without descriptors for their sides ring nobody.
+// Over direct links only operations want somebody (O6). Links without descriptors for their sides ring nobody.
 int Channel::drive_fd() const noexcept {
   if (direct_) return ops_ != nullptr ? link_->fd[kGetSide] : -1;
   return link_->fd[kGetSide] >= 0 ? link_->common_fd : -1;

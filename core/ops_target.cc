@@ -27,6 +27,7 @@ Code Ops::find_grant(uint64_t id, Grant** grant) noexcept {
   return Handles::refuse(id, "grant");
 }
 
+// Each piece of each operation comes by here (O5).
 Code Ops::check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t bytes, Grant** grant) noexcept {
   if (key.slot() >= kGrantsMax) return kRevoked;
   Grant& g = grants_[key.slot()];

@@ -154,8 +154,8 @@ Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
 Code finish(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link) noexcept {
   Code code = hellos_delivered(&h->e, &h->parley);
   if (code == kOk && !h->established) {
-    // What tells rdma_cm so is a datagram that may be lost, and said again after seconds or a minute. The client speaks,
-    // and that will do; the event comes then. It belongs here, not to the channel.
+    // What tells rdma_cm so is a datagram that may be lost, and said again after seconds or a minute. The client
+    // speaks, and that will do; the event comes then. It belongs here, not to the channel.
     g_verbs.notify(h->e.id, IBV_EVENT_COMM_EST);
     return kWouldBlock;
   }
