@@ -10,7 +10,9 @@
 namespace rc {
 
 __attribute__((noinline, cold)) inline Code refuse_channel(Code code, uint64_t id) noexcept {
-  if (code == kBusy) return fail_plain(kBusy, "another thread is in the same direction of this channel");
+  if (code == kBusy)
+    return fail_plain(kBusy,
+                      "another thread is in the same direction of this channel, or, as it has a descriptor, in any");
   return Handles::refuse(id, "channel");
 }
 
@@ -18,6 +20,10 @@ __attribute__((noinline, cold)) inline Code refuse_channel(Code code, uint64_t i
 template <class F>
 Code inside(Channel* c, uint64_t id, Side side, F f) noexcept {
   Code code = c == nullptr ? kHandle : c->enter(side, id);
+  if (code == kOk && !c->alone(side)) {
+    c->leave(side);
+    code = kBusy;
+  }
   if (code != kOk) return refuse_channel(code, id);
   c->end_leases();
   code = f(*c);

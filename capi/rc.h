@@ -57,9 +57,10 @@
  * TIME. timeout_ns is relative: 0 tries once without waiting, RC_FOREVER (any negative value) has no deadline. Every
  * wait also ends when the peer dies or closes, when the channel is closed by another thread and when rc_stop is called.
  *
- * THREADS. One thread at a time may put on a channel and one may get; the two may be different threads. A second one in
- * the same direction gets RC_E_BUSY where it is noticed. Different channels are independent. "put side" below means:
- * counts as the one putter; "get side": counts as the one getter; "any": no restriction.
+ * THREADS. One thread at a time may put on a channel and one may get; the two may be different threads, unless the
+ * channel has a descriptor (rc_channel_fd, rc_fd): then one thread at a time may do either. A second one gets RC_E_BUSY
+ * where it is noticed. Different channels are independent. "put side" below means: counts as the one putter; "get
+ * side": counts as the one getter; "any": no restriction.
  *
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
@@ -110,7 +111,7 @@ extern "C" {
 #define RC_E_INVALID (-100)     /* an argument is out of its range */
 #define RC_E_HANDLE (-101)      /* the handle is closed, forged, zero or of another kind */
 #define RC_E_FORKED (-102)      /* the handle belongs to the parent process */
-#define RC_E_BUSY (-103)        /* another thread is in the same direction of this channel */
+#define RC_E_BUSY (-103)        /* another thread is in the same direction of this channel (see THREADS) */
 #define RC_E_URI (-104)         /* the URI is malformed; the reason names the part */
 #define RC_E_SCHEME (-105)      /* no such backend in this build */
 #define RC_E_SIZE (-106)        /* a size is zero, too large, or not what the peer has */
@@ -519,8 +520,8 @@ int32_t rc_progress_all(rc_ctx ctx);
 
 /* Starts to listen at a URI.
  * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
- * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
- * RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
+ * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG;
+ * RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
  * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
  * RC_E_NO_DEVICE (rdma: no device, library or port that would do); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for
  * the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
@@ -528,17 +529,18 @@ int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, 
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.
  * Parameters: listener; timeout_ns - nanoseconds; channel - out.
- * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_HANDLE; RC_E_BUSY (another thread accepts);
- *   RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION; RC_E_SYSTEM; RC_E_CLOSING
- *   (another thread closes the listener); RC_E_STATE (it is an endpoint: rc_endpoint_connect). A client that
- * misbehaves in the handshake is dropped and told why; that is no error here. Blocks: until a client has completed the
- * handshake, or the deadline. Threads: one at a time per listener. Order: clients in the order in which they complete.
- * Since: 0.1. */
+ * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL);
+ *   RC_E_BUSY (another thread accepts); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS;
+ *   RC_E_NO_PERMISSION; RC_E_URI, RC_E_NO_DEVICE (rdma: the device by which a client came cannot do what the
+ *   listener's URI asks for); RC_E_SYSTEM; RC_E_CLOSING (another thread closes the listener); RC_E_STATE (it is an
+ * endpoint: rc_endpoint_connect). A client that misbehaves in the handshake is dropped and told why; that is no error
+ * here. Blocks: until a client has completed the handshake, or the deadline. Threads: one at a time per listener.
+ * Order: clients in the order in which they complete. Since: 0.1. */
 int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel);
 
 /* Gives a descriptor that is readable while rc_accept has something to do, for epoll and friends.
  * Parameters: listener; fd - out, owned by the listener: wait on it, nothing else.
- * Returns: RC_OK; RC_E_HANDLE; RC_E_UNSUPPORTED.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_UNSUPPORTED.
  * Blocks: no. Threads: any. Order: none. Since: 0.1. */
 int32_t rc_listener_fd(rc_listener listener, int32_t* fd);
 
@@ -565,7 +567,8 @@ int32_t rc_listener_close(rc_listener listener);
  * Parameters: ctx; uri; config - or NULL, read during the call only; timeout_ns - nanoseconds; channel - out.
  * Returns: RC_OK; RC_E_NO_LISTENER (the deadline passed and nobody listened; over rdma also if the listener came
  * after the first try and did not accept); RC_E_TIMEOUT (somebody listens but did not accept); RC_E_STOPPED;
- * RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the listener has another ring size);
+ * RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (also: the listener has
+ * another ring size);
  * RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION (also: other user, wrong token);
  * RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died in the handshake); RC_E_CORRUPT
  * (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline); RC_E_NO_DEVICE (rdma: no device,
@@ -579,7 +582,8 @@ int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config,
 /* Makes a channel over memory that somebody else provides: a static region, a mapping, a device's shared window. Both
  * ends attach with tx and rx exchanged; the memory must be zero before the first one does. The peer is trusted.
  * Parameters: ctx; config - read during the call only, its memory stays in use until rc_channel_close; channel - out.
- * Returns: RC_OK; RC_E_HANDLE; RC_E_CONFIG; RC_E_INVALID (alignment, NULL); RC_E_SIZE (bytes too small); RC_E_POOL.
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_CONFIG; RC_E_INVALID (alignment, NULL); RC_E_SIZE (bytes too small);
+ * RC_E_POOL.
  * Blocks: no. Waits on such a channel nap (50 microseconds to 1 millisecond) instead of sleeping until a doorbell.
  * Threads: any. Order: none between the two ends. Since: 0.1. */
 int32_t rc_attach(rc_ctx ctx, const rc_attach_config* config, rc_channel* channel);
@@ -612,9 +616,9 @@ int32_t rc_channel_close(rc_channel channel);
  * - out; bytes - in: the room there, 512 is always enough, out: what is used; endpoint - out, a listener that
  * rc_endpoint_connect takes. Returns: RC_OK; RC_E_SIZE (no room: *bytes says how much is needed; also: ring_bytes above
  * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up has that GID);
- * RC_E_POOL; RC_E_NO_MEMORY; RC_E_HANDLE; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_NO_DESCRIPTORS;
- * RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after rc_open; close it with
- * rc_listener_close, also after it was connected. Since: 0.2. */
+ * RC_E_POOL; RC_E_NO_MEMORY; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
+ * RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after
+ * rc_open; close it with rc_listener_close, also after it was connected. Since: 0.2. */
 int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* config, void* blob, size_t* bytes,
                          rc_listener* endpoint);
 
@@ -625,7 +629,7 @@ int32_t rc_endpoint_open(rc_ctx ctx, const char* uri, const rc_channel_config* c
  * the blob, and the endpoint can still be connected; after all others it cannot: RC_E_TIMEOUT (the peer did not
  * connect); RC_E_STOPPED; RC_E_CLOSING; RC_E_PEER_DEAD, RC_E_CORRUPT (its NIC refused the first word, or sent another);
  * RC_E_POOL, RC_E_NO_MEMORY (path=send takes its rings here); RC_E_SYSTEM. RC_E_STATE: it was connected, or is a
- * listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_BUSY.
+ * listener; RC_E_UNSUPPORTED; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY.
  * Blocks: until the peer connects too, or the deadline; a peer that dies later is noticed by time-out only, and with
  * path=send the later, the longer it had not been in a call (up to twice that long). Threads: one at a time per
  * endpoint. Order: after rc_endpoint_open, once. Since: 0.2. */

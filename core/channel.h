@@ -66,6 +66,12 @@ class Channel {
       cpu_pause();
     }
   }
+  // Who is on that side disturbs nobody. After a call both sides are looked at if there is a descriptor, so they are
+  // one thread's then.
+  bool alone(Side side) const noexcept {
+    const std::atomic<uint32_t>& other = side == kPutSide ? get_.inside : put_.inside;
+    return !has_descriptor() || other.load(std::memory_order_acquire) == 0;  // pairs with the release in leave
+  }
   void leave(Side side) noexcept {
     (side == kPutSide ? put_.inside : get_.inside).store(0, std::memory_order_release);  // pairs with evict's acquire
   }

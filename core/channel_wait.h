@@ -29,7 +29,7 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
     last = ended();
     return last != kOk ? last : why;
   };
-  // A getter that waits serves the peer's operations itself, and must not miss a doorbell that somebody else eats.
+  // A getter that waits serves the peer's operations itself, and must not miss a doorbell that somebody else eats (O6).
   Bell bell(side == kGetSide ? this : nullptr);
   code = ended();
   int64_t start = now_ns();

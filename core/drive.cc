@@ -17,14 +17,12 @@ namespace rc {
 namespace {
 
 constexpr int kLinksPerTurn = 64;
-// So often a fence is tried again that the kernel had no memory for.
-constexpr int kFenceTries = 100;
 
 }  // namespace
 
 // ------------------------------------------------------------------------------------------------------------- channel
 
-// Over direct links only operations want somebody. Links without descriptors for their sides ring nobody.
+// Over direct links only operations want somebody (O6). Links without descriptors for their sides ring nobody.
 int Channel::drive_fd() const noexcept {
   if (direct_) return ops_ != nullptr ? link_->fd[kGetSide] : -1;
   return link_->fd[kGetSide] >= 0 ? link_->common_fd : -1;
@@ -42,8 +40,7 @@ void Channel::allow_driving() noexcept {
 
 Code Channel::arm_server() noexcept {
   server_.arm(outbox_->server);
-  // Pairs with the light_fence in Ops::ring_peer.
-  for (int tries = 0; !heavy_fence() && tries < kFenceTries; ++tries) nap(-1, -1, kNapMinNs);
+  if (!heavy_fence()) nap(-1, -1, kNapMaxNs);  // pairs with the light_fence in Ops::ring_peer; else as in evict
   return serve_ops();
 }
 

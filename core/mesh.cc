@@ -192,8 +192,8 @@ Code Mesh::missing() noexcept {
 // --------------------------------------------------------------------------------------------------------------
 // telling
 
-// What the caller knows and what is so are compared, so that nothing needs a queue: a member that came and went unseen
-// is not told of, and one that was lost and came back is told of twice, in that order.
+// M5: what the caller knows and what is so are compared, so that nothing needs a queue: a member that came and went
+// unseen is not told of, and one that was lost and came back is told of twice, in that order.
 bool Mesh::tell_of(uint32_t id, Member& m, MemberEvent* event) noexcept {
   uint64_t channel = m.channel.load(std::memory_order_relaxed);
   bool known = channel != 0 && (m.told || m.given.load(std::memory_order_relaxed));
@@ -309,6 +309,7 @@ bool Mesh::keeps(uint64_t channel) const noexcept {
   return false;
 }
 
+// Not while somebody looks at it (M7).
 Code Mesh::close_channel(Channel* channel, uint64_t id) noexcept {
   pthread_mutex_lock(&looking_);
   Code code = context_->close_channel(channel, id);

@@ -166,7 +166,7 @@ void Mesh::take_confirmations(int64_t now) noexcept {
 // --------------------------------------------------------------------------------------------------------- looking
 // after
 
-// Enters neither side, which belong to the caller's threads, and eats no doorbell: the sleeper would miss it.
+// Enters neither side, which belong to the caller's threads, and eats no doorbell: the sleeper would miss it (M6).
 Code Mesh::look_at(uint64_t id) noexcept {
   Channel* c = Handles::channel(id);
   if (c == nullptr || c->id() != id) return kClosed;  // the caller has closed it

@@ -300,6 +300,7 @@ class Ops {
   static Code gone(const Remote& remote) noexcept { return remote.lease.expires_ns == kGoneNs ? kExpired : kRevoked; }
 
   // direct.cc.
+  // Else it is carried, behind what is in flight (D4).
   bool goes_direct(const Remote& remote) const noexcept { return remote.at != nullptr && in_flight_ == 0; }
   // Where the local bytes of an operation are.
   Code find_local(const Operation& op, uint8_t** at) noexcept;
@@ -394,6 +395,7 @@ class Ops {
   SlotQueue completions_;                // requests that are over and listed: never more than there are requests
 };
 
+// O1.
 class Ops::Locked {
  public:
   explicit Locked(Ops* ops) noexcept : ops_(ops) { ops_->lock_.lock(); }

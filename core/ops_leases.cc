@@ -16,11 +16,11 @@ constexpr int64_t kTryAgainNs = kSecondNs / 100;
 
 // --------------------------------------------------------------------------------------------------------------- owner
 
-// Whether the peer reaches nothing any more. kWouldBlock: it has been told, and its NIC may still be at work; else why
-// not. Both are tried again when g.due_ns has come.
+// The peer is told first (E2). Whether it reaches nothing any more. kWouldBlock: it has been told, and its NIC may
+// still be at work; else why not. Both are tried again when g.due_ns has come.
 Code Ops::end_lease(Grant& g, int64_t now) noexcept {
   if (g.state == Grant::kLive) end_grant(g, Grant::kLapsed);
-  if (!over_ && !g.asked && g.state == Grant::kLapsed) {  // before the pages go: an honest peer uses them no more
+  if (!over_ && !g.asked && g.state == Grant::kLapsed) {  // an honest peer uses the pages no more
     g.asked = true;
     to_send_.push(kRevokeItem | g.lease.key.slot());
     serve_locked();
@@ -35,7 +35,12 @@ Code Ops::end_lease(Grant& g, int64_t now) noexcept {
   return code;
 }
 
+<<<<<<< HEAD
 void Ops::end_leases_due() noexcept {
+=======
+// E1: whichever call comes first.
+void Ops::end_leases() noexcept {
+>>>>>>> 6ef26b565270a808af5227daa0bcfb69ec3b36f9
   if (now_ns() < due_ns()) return;
   Locked locked(this);
   for (uint32_t i = 0; i < kGrantsMax && open_; ++i) {
@@ -66,6 +71,7 @@ void Ops::set_due() noexcept {
   timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &at, nullptr);
 }
 
+// Nothing is left only when it is so (E3).
 Code Ops::grant_lease(uint64_t grant, Lease* lease, int64_t* left_ns) noexcept {
   Locked locked(this);
   Grant* g = nullptr;

@@ -53,7 +53,7 @@ void Ops::done_already(Code result, bool detached, uint64_t* request) noexcept {
   *request = done.id;
 }
 
-// False: the queue is full, or the immediate behind the bytes has found no room.
+// Its turn among the frames (N1). False: the queue is full, or the immediate behind the bytes has found no room.
 bool Ops::move(Request& r) noexcept {
   bool atomic = r.frame.type == kOpSwap || r.frame.type == kOpAdd;
   uint64_t bytes = atomic ? sizeof(uint64_t) : r.frame.value;
@@ -137,8 +137,8 @@ bool Ops::take_revoked(const OpFrame& f) noexcept {
   return true;
 }
 
-// The peer is told first, and asked whether something of its is under way: what its NIC is refused ends the channel.
-// kWouldBlock: it has not answered.
+// The peer is told first, and asked whether something of its is under way: what its NIC is refused ends the channel
+// (N2). kWouldBlock: it has not answered.
 Code Ops::revoke_by_nic(Grant& g, bool patient) noexcept {
   if (!over_ && !g.asked) {
     g.state = Grant::kOver;
@@ -155,7 +155,7 @@ Code Ops::revoke_by_nic(Grant& g, bool patient) noexcept {
   return kOk;
 }
 
-// The link is closed: nothing of the peer's, and no NIC, is at work any more.
+// The link is closed: nothing of the peer's, and no NIC, is at work any more (N3).
 void Ops::closed() noexcept {
   Locked locked(this);
   for (uint32_t i = 0; i < requests_count_; ++i) requests_[i].local.let_go(regions_);

@@ -70,6 +70,7 @@ Code Ops::next_remote(uint64_t* remote) noexcept {
 // ---------------------------------------------------------------------------------------------- what the peer says of
 // it
 
+// What can be checked of it (N4).
 bool Ops::take_grant(const OpFrame& f) noexcept {
   uint32_t slot = f.key.slot();
   bool direct = (f.word & kDirect) != 0, by_nic = direct && nic().able;

@@ -19,6 +19,7 @@ bool same_key(const RemoteKey& a, const RemoteKey& b) noexcept {
 
 // -------------------------------------------------------------------------------------------------------------- grants
 
+// Each piece of each operation comes by here (O5).
 Code Ops::check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t bytes, Grant** grant) noexcept {
   if (key.slot() >= kGrantsMax) return kRevoked;
   Grant& g = grants_[key.slot()];

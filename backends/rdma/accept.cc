@@ -153,7 +153,12 @@ Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
 // The client knows: what was made for it becomes the link's.
 Code finish(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link) noexcept {
   Code code = hellos_delivered(&h->e, &h->parley);
-  if (code == kOk && !h->established) return kWouldBlock;  // that event belongs here, not to the channel
+  if (code == kOk && !h->established) {
+    // What tells rdma_cm so is a datagram that may be lost, and said again after seconds or a minute. The client
+    // speaks, and that will do; the event comes then. It belongs here, not to the channel.
+    g_verbs.notify(h->e.id, IBV_EVENT_COMM_EST);
+    return kWouldBlock;
+  }
   if (code == kOk) code = make_event_channel(&h->e.channel);
   if (code == kOk && g_verbs.migrate_id(h->e.id, h->e.channel) != 0)
     code = fail_errno(kSystem, "rdma_migrate_id", errno);

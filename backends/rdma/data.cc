@@ -109,8 +109,8 @@ bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   return some;
 }
 
-// The other side may sleep for what this look has taken away. The own side's bell is left alone: this may be its last
-// look before it sleeps, and the ring of that arming is then still to come.
+// R4. The other side may sleep for what this look has taken away. The own side's bell is left alone: this may be its
+// last look before it sleeps, and the ring of that arming is then still to come.
 void wake_sides(RdmaLink* link, Side self) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
   if (self != kGetSide && link->bells[kGetSide].must_ring(link->outbox->getter)) signal_fd(link->fd[kGetSide]);
@@ -183,7 +183,7 @@ void take_events(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // the seam
 
-// In the queue, and among the peer's receives: for a word, or for a put of so many WRITEs.
+// In the queue, and among the peer's receives (R3): for a word, or for a put of so many WRITEs.
 bool has_room(RdmaLink* link, bool word, uint64_t writes) noexcept {
   uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
   if (word) return room(link) != 0 && receives > kCreditReserve;
@@ -297,7 +297,8 @@ void put_off_timer(RdmaLink* link, int64_t now) noexcept {
   if (timerfd_settime(link->timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) link->timer_due_ns = due;
 }
 
-// Before a side sleeps, and a thousand times a second while one spins: nothing has gone that a credit could go with.
+// Before a side sleeps, and a thousand times a second while one spins: nothing has gone that a credit could go with
+// (R6).
 void release_credit(RdmaLink* link) noexcept {
   if (!link->holds) return;
   link->holds = false;

@@ -116,6 +116,7 @@ void rdma_forget(Link* l, uint64_t region) noexcept {
   link->registrations.forget(region);
 }
 
+// The old word lands in the place of the request's number (N5).
 void fill_atomic(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* sge) noexcept {
   uint64_t* landing = &link->landings[work.request];
   *sge = {reinterpret_cast<uintptr_t>(landing), sizeof *landing, link->landing_mr->lkey};
@@ -174,7 +175,7 @@ bool rdma_done(Link* l, uint64_t ticket) noexcept {
   return link->completed >= ticket;
 }
 
-// Also what the peer still has under way to here is refused. A READ lands until it has come back, which a NIC that
+// N3. Also what the peer still has under way to here is refused. A READ lands until it has come back, which a NIC that
 // fails may never let it do.
 void rdma_halt(Link* l) noexcept {
   RdmaLink* link = rdma(l);

@@ -70,6 +70,7 @@ Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
   return post_chain(link, chain->wr, chain->n, signal);
 }
 
+// Few ask for a completion (R2).
 Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noexcept {
   ibv_send_wr* last = first + n - 1;
   if (++link->unsignalled_posts >= link->signal_every || signal) {

@@ -85,6 +85,7 @@ void open_libraries() noexcept {
       {&v.connect, "rdma_connect"},
       {&v.establish, "rdma_establish"},
       {&v.accept, "rdma_accept"},
+      {&v.notify, "rdma_notify"},
       {&v.reject, "rdma_reject"},
       {&v.disconnect, "rdma_disconnect"},
       {&v.get_cm_event, "rdma_get_cm_event"},

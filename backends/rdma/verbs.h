@@ -52,6 +52,7 @@ struct Verbs {
   decltype(&::rdma_connect) connect;
   decltype(&::rdma_establish) establish;
   decltype(&::rdma_accept) accept;
+  decltype(&::rdma_notify) notify;
   decltype(&::rdma_reject) reject;
   decltype(&::rdma_disconnect) disconnect;
   decltype(&::rdma_get_cm_event) get_cm_event;

@@ -118,7 +118,8 @@ Code seal_file(int fd, int seals) noexcept {
 }
 
 Code check_file(int fd, int wanted_seals, size_t bytes) noexcept {
-  // The seals first: only a memory file answers that, nobody else's code is asked, and from then on its size stands.
+  // The mapper trusts nothing (D5). The seals first: only a memory file answers that, nobody else's code is asked, and
+  // from then on its size stands.
   int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0) return fail_plain(kCorrupt, "the peer sent a descriptor that is no memory file");
   if ((seals & wanted_seals) != wanted_seals)

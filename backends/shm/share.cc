@@ -111,7 +111,7 @@ void own_pages(void* at, size_t bytes) noexcept {
   }
 }
 
-// Everything that can fail comes before mremap, which exchanges the pages under the address at once.
+// D1: everything that can fail comes before mremap, which exchanges the pages under the address at once.
 Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept {
   auto* link = static_cast<ShmLink*>(l);
   Code code = check_rights(rights);
@@ -144,8 +144,8 @@ Code shm_share(Link* l, uint64_t key_id, uint32_t rights, Share* share) noexcept
   return kOk;
 }
 
-// What the peer maps are the file's pages, and stays so. First this process's stores become its own, then, page by
-// page, all it sees; nothing of that is a moment in which a store of its threads could be lost.
+// D2: what the peer maps are the file's pages, and stays so. First this process's stores become its own, then, page by
+// page, all it sees. D3: nothing of that is a moment in which a store of its threads could be lost.
 Code shm_unshare(Share* share) noexcept {
   size_t bytes = whole_pages(share->bytes);
   uint64_t room = room_bytes();

@@ -190,7 +190,7 @@ void answer(TcpLink* link, bool flushes) noexcept {
   pthread_mutex_unlock(&link->sending);
 }
 
-// Wakes who sleeps for what has been applied, if he does not do this himself.
+// Wakes who sleeps for what has been applied, if he does not do this himself (I8).
 void tell(TcpLink* link, uint32_t news, Side self) noexcept {
   if ((news & (kForGetter | kForPutter)) == 0) return;
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm

@@ -58,6 +58,30 @@ TEST_P(Threads, SecondPutterIsTurnedAway) {
   expect_drained();
 }
 
+// Somebody drives the channel, too: the second thread must not wait for the first one's getting, either.
+TEST_P(Threads, WithADescriptorThereIsOneForBothSides) {
+  if (!backend().has_descriptor) GTEST_SKIP() << "this channel has none";
+  int32_t fd = -1;
+  uint8_t byte = 0;
+  ASSERT_RC(RC_OK, rc_channel_fd(ch_, &fd));
+  ASSERT_RC(RC_OK, rc_progress_all(ctx_));
+  {
+    Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
+    getting.wait_until_inside();
+    EXPECT_RC_NAMES(RC_E_BUSY, "descriptor", rc_put(ch_, "x", 1, 0, nullptr));
+    EXPECT_FAR(RC_OK, 1u, far().put(1));
+    EXPECT_DONE(RC_OK, getting);
+  }
+  in_.move(1);
+  fill();
+  Buffer waiting = out_.next(1);
+  Doing putting([&] { return rc_put(ch_, waiting.data(), 1, kPatience, nullptr); });
+  putting.wait_until_inside();
+  EXPECT_RC(RC_E_BUSY, rc_get(ch_, &byte, 1, 0, nullptr));
+  EXPECT_FAR(RC_OK, kCapacity + 1, far().get(kCapacity + 1));
+  EXPECT_DONE(RC_OK, putting);
+}
+
 TEST_P(Threads, InfoAndCountersAreForAnyThread) {
   uint8_t byte = 0;
   Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });

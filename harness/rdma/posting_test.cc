@@ -1,6 +1,8 @@
 // What the data path of rdma hands to the queue pair. Needs no RDMA: the queue pair is one that only takes note.
 #include <gtest/gtest.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <memory>
 #include <vector>
@@ -221,6 +223,21 @@ TEST_F(RdmaPosting, AnOperationWakesTheDriverWhenItCompletes) {
   EXPECT_FALSE(sends_.armed);
   operate(rc::kOpAdd);
   EXPECT_TRUE(sends_.armed);
+}
+
+// It sleeps on the put side, and a thread that gets takes the completion away.
+TEST_F(RdmaPosting, WhoSleepsForAnOperationIsWokenByWhoeverTakesItsCompletion) {
+  sleeps_on_events();
+  link_->fd[rc::kPutSide] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  uint64_t operation = operate(rc::kOpAdd), rings = 0;
+  outbox_[0].putter.fetch_add(1);  // as Channel::arm
+  EXPECT_EQ(rc::kOk, rc::kRdmaBackend.progress(link_.get(), rc::kGetSide));
+  EXPECT_EQ(-1, read(link_->fd[rc::kPutSide], &rings, sizeof rings));
+  sends_.due = {operation};
+  EXPECT_EQ(rc::kOk, rc::kRdmaBackend.progress(link_.get(), rc::kGetSide));
+  EXPECT_TRUE(rc::kRdmaNic.done(link_.get(), operation));
+  EXPECT_EQ(ssize_t{sizeof rings}, read(link_->fd[rc::kPutSide], &rings, sizeof rings));
+  close(link_->fd[rc::kPutSide]);
 }
 
 TEST_F(RdmaPosting, WhatAReadOrAnAtomicMayBeOvertakenByIsFenced) {
