@@ -1,6 +1,5 @@
 #include "harness/mesh/crew.h"
 
-#include <fmt/format.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -163,10 +162,10 @@ std::string kill_one(Crew& crew, uint32_t victim) {
   if (!back) {
     std::string seen = "the member was not taken back";
     for (uint32_t i = 0; i < members; ++i) {
-      if (i != victim)
-        seen +=
-            fmt::format("; with {}: met {} times, {} messages came and {} went", i, board.up[i][victim].load() - up[i],
-                        board.received[victim][i].load() - in[i], board.received[i][victim].load() - out[i]);
+      if (i == victim) continue;
+      seen += "; with " + std::to_string(i) + ": met " + std::to_string(board.up[i][victim].load() - up[i]) +
+              " times, " + std::to_string(board.received[victim][i].load() - in[i]) + " messages came and " +
+              std::to_string(board.received[i][victim].load() - out[i]) + " went";
     }
     return trouble(seen.c_str());
   }
