@@ -35,12 +35,8 @@ Code Ops::end_lease(Grant& g, int64_t now) noexcept {
   return code;
 }
 
-<<<<<<< HEAD
-void Ops::end_leases_due() noexcept {
-=======
 // E1: whichever call comes first.
-void Ops::end_leases() noexcept {
->>>>>>> 6ef26b565270a808af5227daa0bcfb69ec3b36f9
+void Ops::end_leases_due() noexcept {
   if (now_ns() < due_ns()) return;
   Locked locked(this);
   for (uint32_t i = 0; i < kGrantsMax && open_; ++i) {
