@@ -246,6 +246,7 @@ class Ops {
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
   static constexpr int64_t kGoneNs = 0;                    // when a direct grant has expired whose owner said so
+  static constexpr uint32_t kPublishMost = 4;              // a frame that wraps somewhere, and the tail
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;
@@ -267,6 +268,9 @@ class Ops {
   bool send_request(uint32_t slot) noexcept;
   bool send_answer(uint32_t slot) noexcept;
   Code publish() noexcept;
+  uint32_t place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept;
+  Code post_written(WorkRequest* wr, uint32_t n) noexcept;
+  bool lend(const OpFrame& frame, const uint8_t* payload) noexcept;
   Code tell_credit() noexcept;
   void ring_peer() noexcept;
 
