@@ -104,6 +104,9 @@ struct Agreed {
   size_t both_rings() const noexcept { return rings_bytes(ring_bytes, op_ring_bytes); }
 };
 
+// From this size on a copy costs more than pieces of their own do, over links that borrow.
+inline constexpr size_t kLendBytes = 4096;
+
 // One end of a connection, as the data path sees it. A backend's own struct begins with this one.
 struct Link : Agreed {
   const Backend* ops;

@@ -111,10 +111,16 @@ class Channel {
 
   // --- memory (channel_ops.cc) ---
   // Those on the get side: region_get, remote_get and imm_get. The others count as the putter.
-  Code operate(const Operation& operation, uint64_t* request) noexcept;
-  // Waits for the first of `count` requests to be over; its result is the call's.
+  Code operate(const Operation& operation, uint64_t* request) noexcept {
+    return works() && ops_ != nullptr && ops_->run_at_once(operation, request) ? kOk : post(operation, request);
+  }
+  // Waits for the first of `count` requests, at least one, to be over; its result is the call's.
   Code request_wait(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
-                    uint64_t* value) noexcept;
+                    uint64_t* value) noexcept {
+    *index = 0;
+    Code code = ops_ != nullptr ? ops_->collect(requests[0], value, nullptr) : kWouldBlock;  // often over when posted
+    return code != kWouldBlock ? code : wait_for_first(requests, count, timeout_ns, index, value);
+  }
   Code request_cancel(uint64_t request) noexcept;
   Code completions_get(Completion* completions, uint32_t capacity, int64_t timeout_ns, uint32_t* count) noexcept;
   Code grant(uint64_t region, uint64_t offset, uint64_t bytes, uint32_t rights, int64_t lease_ns, bool announced,
@@ -182,6 +188,8 @@ class Channel {
   // Does what the peer has asked for. Every look at the peer's tail is followed by it: bytes below that tail are handed
   // out only after the writes that came before them (O3).
   Code serve_ops() noexcept;
+  Code wait_for_first(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
+                      uint64_t* value) noexcept;
   // Until next() has something.
   template <class Next>
   Code wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept;
@@ -198,6 +206,13 @@ class Channel {
   // False: the peer may not see it, so do not count on being rung.
   bool arm(Side side) noexcept;
 
+  // For operate: whatever stands in the way.
+  Code post(const Operation& operation, uint64_t* request) noexcept;
+  // There is nothing for ended() to notice.
+  bool works() const noexcept {
+    return over_.load(std::memory_order_acquire) == kOk &&
+           (inbox_->getter.load(std::memory_order_acquire) & kClosedBit) == 0;  // pairs with the release in close
+  }
   // Notices the end of the channel: the peer's last word, our own eviction, what an earlier call found.
   Code ended() noexcept;
   Code end(Code why) noexcept;

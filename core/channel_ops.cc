@@ -44,7 +44,7 @@ Code Channel::wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept {
   return code;
 }
 
-Code Channel::operate(const Operation& operation, uint64_t* request) noexcept {
+Code Channel::post(const Operation& operation, uint64_t* request) noexcept {
   Code code = ops_gate();
   uint64_t unwanted = 0;
   if (code == kOk) code = ops_->post(operation, request == nullptr, request != nullptr ? request : &unwanted);
@@ -52,8 +52,8 @@ Code Channel::operate(const Operation& operation, uint64_t* request) noexcept {
   return code;
 }
 
-Code Channel::request_wait(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
-                           uint64_t* value) noexcept {
+Code Channel::wait_for_first(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
+                             uint64_t* value) noexcept {
   if (ops_ == nullptr) return Handles::refuse(count != 0 ? requests[0] : 0, "request");
   auto collect_one = [&]() noexcept {
     for (uint32_t i = 0; i < count; ++i) {
@@ -63,7 +63,7 @@ Code Channel::request_wait(const uint64_t* requests, uint32_t count, int64_t tim
     }
     return kWouldBlock;
   };
-  Code code = collect_one();  // a direct operation is over when it is posted
+  Code code = collect_one();
   return code != kWouldBlock ? code : wait_for_ops(kPutSide, collect_one, timeout_ns);
 }
 

@@ -13,7 +13,7 @@ constexpr uint64_t kPieceBytes = uint64_t{4} << 20;
 
 // The other end may look at the bytes at any time: what was written before is there before they are, and a word is
 // written or read as one.
-void copy_shared(uint8_t* to, const uint8_t* from, uint64_t n) noexcept {
+inline void copy_shared(uint8_t* to, const uint8_t* from, uint64_t n) noexcept {
   bool word = n == sizeof(uint64_t) &&
               (reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % sizeof(uint64_t) == 0;
   std::atomic_thread_fence(std::memory_order_release);  // pairs with the acquire of whoever sees these bytes
@@ -21,7 +21,7 @@ void copy_shared(uint8_t* to, const uint8_t* from, uint64_t n) noexcept {
     uint64_t value = __atomic_load_n(reinterpret_cast<const uint64_t*>(from), __ATOMIC_RELAXED);
     __atomic_store_n(reinterpret_cast<uint64_t*>(to), value, __ATOMIC_RELAXED);
   } else {
-    memcpy(to, from, n);
+    copy_bytes(to, from, n);
   }
   std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the release of whoever wrote them
 }
@@ -73,7 +73,7 @@ void Ops::leave(Remote& r) noexcept {
 
 Code Ops::run_direct(const Operation& op, const Remote& remote, uint8_t* local, uint64_t* value) noexcept {
   uint64_t id = remote.id;
-  if (op.type == kOpSwap || op.type == kOpAdd) {
+  if (op.atomic()) {
     uint8_t* at = remote.at + op.remote_offset;
     if (reinterpret_cast<uintptr_t>(at) % sizeof(uint64_t) != 0) return kAlignment;
     *value = do_atomic_at(at, op);
@@ -95,9 +95,7 @@ Code Ops::run_direct(const Operation& op, const Remote& remote, uint8_t* local, 
 }
 
 Code Ops::find_local(const Operation& op, uint8_t** at) noexcept {
-  const Local& l = local_;
-  if (op.region != l.id || op.bytes > l.bytes || op.region_offset > l.bytes - op.bytes ||
-      (op.access() & ~l.access) != 0) {
+  if (!local_.holds(op)) {
     drop_local();
     Regions::Piece piece = {};
     Regions::Info info = {};
@@ -135,26 +133,46 @@ Code Ops::run_held(Operation op, const Remote& remote, Code* result) noexcept {
   return kOk;
 }
 
+// All that post looks at, in one place: a small operation is not to cost more than the bytes it moves. What is not as
+// it usually is, also what is wrong, is left to post.
+bool Ops::run_at_once(const Operation& op, uint64_t* request) noexcept {
+  uint32_t index = Id::index(op.remote);
+  if (index >= kRemotesMax || op.pieces_count != 0 || op.type == kOpWriteImm) return false;
+  Locked locked(this);
+  const Remote& r = remotes_[index];
+  const Lease& lease = r.lease;
+  bool reached = r.id == op.remote && goes_direct(r) && !over_ && idle() && !free_requests_.empty();
+  if (!reached || (lease.rights & op.right()) == 0 || !lease.covers(op.remote_offset, op.bytes)) return false;
+  if (lease.expires_ns != kNeverNs && lease.over(now_ns())) return false;
+  uint8_t* at = r.at + op.remote_offset;
+  uint64_t old = 0;
+  if (op.atomic()) {
+    if (reinterpret_cast<uintptr_t>(at) % sizeof(uint64_t) != 0) return false;
+    old = do_atomic_at(at, op);
+  } else {
+    if (op.bytes > kPieceBytes || !local_.holds(op)) return false;
+    uint8_t* ours = local_.at + op.region_offset;
+    copy_shared(op.type == kOpRead ? ours : at, op.type == kOpRead ? at : ours, op.bytes);
+  }
+  if (request != nullptr) done_already(kOk, old, false, request);
+  return true;
+}
+
 // No request of this channel is under way, so nothing that was posted before is overtaken.
 Code Ops::post_direct(const Operation& op, const Remote& remote, bool detached, uint64_t* request) noexcept {
   uint8_t* local = nullptr;
   uint64_t value = 0;
   Code result = kOk, code = kOk;
-  bool atomic = op.type == kOpSwap || op.type == kOpAdd, held = op.pieces_count != 0 || op.bytes > kPieceBytes;
+  bool held = op.pieces_count != 0 || op.bytes > kPieceBytes;
   if (held) {
     code = run_held(op, remote, &result);
-  } else if (!atomic) {
+  } else if (!op.atomic()) {
     code = find_local(op, &local);
   }
   if (code != kOk) return code;
   if (!held) result = run_direct(op, remote, local, &value);
   if (op.type == kOpWriteImm && result == kOk) return tell_imm(op, remote.lease.key, detached, request);
-  if (detached) return kOk;
-  Request& done = new_request({}, false);
-  done.state = Request::kDone;
-  done.result = result;
-  done.value = value;
-  *request = done.id;
+  done_already(result, value, detached, request);
   return kOk;
 }
 

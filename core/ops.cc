@@ -281,18 +281,43 @@ Code Ops::publish() noexcept {
     ring_peer();
     return kOk;
   }
-  Spans s = tx_.unpublished();
+  WorkRequest wr[kPublishMost];
+  return post_written(wr, place(tx_.unpublished(), nullptr, wr));
+}
+
+// The WRITEs of bytes of the ring that lie at `from`; null: in the outbox.
+uint32_t Ops::place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept {
   uint8_t* ring = link_->outbox_op_ring();
   size_t begin = kRingOffset + op_ring_at(link_->ring_bytes);
-  WorkRequest wr[3];
-  uint32_t n = 0;
-  wr[n++] = {ring + s.at, begin + s.at, static_cast<uint32_t>(s.first), false};
-  if (s.second != 0) wr[n++] = {ring, begin, static_cast<uint32_t>(s.second), false};
+  const uint8_t* first = from != nullptr ? from : ring + s.at;
+  const uint8_t* second = from != nullptr ? from + s.first : ring;
+  wr[0] = {first, begin + s.at, static_cast<uint32_t>(s.first), false};
+  if (s.second == 0) return 1;
+  wr[1] = {second, begin, static_cast<uint32_t>(s.second), false};
+  return 2;
+}
+
+// With the tail behind them.
+Code Ops::post_written(WorkRequest* wr, uint32_t n) noexcept {
   uint64_t tail = tx_.written();
   wr[n++] = {&tail, offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail), sizeof tail, true};
   Code code = link_->ops->post(link_, wr, n);
   if (code == kOk) tx_.set_published();
   return code;
+}
+
+// Publishes a frame whose payload stays where it is, without a copy in the outbox. False: nothing happened.
+bool Ops::lend(const OpFrame& frame, const uint8_t* payload) noexcept {
+  bool worthwhile = frame.bytes >= kLendBytes && frame.bytes % 8 == 0;
+  if (!link_->borrows || !worthwhile || publish() != kOk) return false;
+  WorkRequest wr[kPublishMost];
+  uint32_t n = place(tx_.next(sizeof frame), nullptr, wr);
+  write_frame(frame);
+  n += place(tx_.next(frame.bytes), payload, wr + n);
+  tx_.stage(frame.bytes);
+  if (post_written(wr, n) == kOk) return true;
+  tx_.take_back(sizeof frame + frame.bytes);
+  return false;
 }
 
 // False: not all of it has found room.
@@ -344,9 +369,12 @@ bool Ops::send_request(uint32_t slot) noexcept {
     frame.compare = r.done;
     frame.bytes = room_for(r.frame.value - r.done);
     if (frame.bytes == 0) return false;
-    write_frame(frame, [&]() noexcept {
-      r.local.each(r.done, frame.bytes, [&](const uint8_t* at, size_t n) noexcept { tx_.write(at, n); });
-    });
+    uint8_t* at = nullptr;
+    if (r.local.at(r.done, &at).bytes < frame.bytes || !lend(frame, at)) {
+      write_frame(frame, [&]() noexcept {
+        r.local.each(r.done, frame.bytes, [&](const uint8_t* piece, size_t n) noexcept { tx_.write(piece, n); });
+      });
+    }
     r.done += frame.bytes;
     if (link_->direct) publish();  // the peer copies out while we copy in
   }
@@ -374,7 +402,8 @@ bool Ops::send_answer(uint32_t slot) noexcept {
     frame.compare = a.done;
     frame.bytes = room_for(a.frame.value - a.done);
     if (frame.bytes == 0) return false;
-    write_frame(frame, [&]() noexcept { tx_.write(g->piece.at + a.frame.offset + a.done, frame.bytes); });
+    const uint8_t* at = g->piece.at + a.frame.offset + a.done;
+    if (!lend(frame, at)) write_frame(frame, [&]() noexcept { tx_.write(at, frame.bytes); });
     a.done += frame.bytes;
     if (a.done == a.frame.value) a.state = Answer::kNone;
     if (link_->direct) publish();

@@ -36,7 +36,16 @@ inline constexpr uint64_t kDirectMax = uint64_t{1} << 40;
 class SpinLock {
  public:
   void lock() noexcept {
-    for (int turns = 0; held_.exchange(true, std::memory_order_acquire); ++turns) {
+    if (__builtin_expect(!try_lock(), 0)) wait();
+  }
+  bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
+  void unlock() noexcept { held_.store(false, std::memory_order_release); }
+
+ private:
+  static constexpr int kTurns = 100;
+  // Out of line, so that who finds it free has nothing to do with it.
+  __attribute__((noinline, cold)) void wait() noexcept {
+    for (int turns = 0; !try_lock(); ++turns) {
       if (turns < kTurns) {
         cpu_pause();
       } else {
@@ -44,11 +53,6 @@ class SpinLock {
       }
     }
   }
-  bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
-  void unlock() noexcept { held_.store(false, std::memory_order_release); }
-
- private:
-  static constexpr int kTurns = 100;
   std::atomic<bool> held_{false};
 };
 
@@ -66,6 +70,9 @@ struct Operation {
   const Slice* pieces = nullptr;  // the local bytes, if they are a list; `bytes` is its sum
   uint32_t pieces_count = 0;
 
+  bool atomic() const noexcept { return type == kOpSwap || type == kOpAdd; }
+  // What the owner must have granted.
+  uint32_t right() const noexcept { return atomic() ? kAtomic : type == kOpRead ? kRead : kWrite; }
   // What the local bytes must allow.
   uint32_t access() const noexcept { return type == kOpRead ? kWrite : kRead; }
   Code hold(Regions* regions, Gather* local) const noexcept {
@@ -82,6 +89,7 @@ struct Lease {
   uint32_t rights;
   int64_t expires_ns;  // on this end's clock; the owner's counts
   bool over(int64_t now) const noexcept { return now >= expires_ns; }
+  bool covers(uint64_t offset, uint64_t n) const noexcept { return n != 0 && n <= bytes && offset <= bytes - n; }
 };
 
 // How a request ended, as the completion queue tells it.
@@ -136,6 +144,9 @@ class Ops {
 
   // --- asking (ops_requests.cc) ---
   Code post(const Operation& operation, bool detached, uint64_t* request) noexcept;
+  // Posts it if it is a direct one of one piece and nothing stands in its way; request null: detached. False: nothing
+  // happened.
+  bool run_at_once(const Operation& operation, uint64_t* request) noexcept;
   Code post_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, uint64_t* request) noexcept;
   Code post_return(uint64_t remote, uint64_t* request) noexcept;
   Code release(uint64_t remote) noexcept;
@@ -185,8 +196,6 @@ class Ops {
     bool detached;  // freed as soon as it is over
     bool listed;    // its end goes to completions_
     uint64_t tag;
-    OpFrame frame;
-    Gather local;   // held; of a free request nothing
     uint64_t done;  // bytes sent or received
     Code result;
     uint64_t value;
@@ -197,6 +206,8 @@ class Ops {
     uint64_t far_address;
     int64_t far_expires_ns;
     uint64_t ticket;  // 0: the NIC has no part in it
+    OpFrame frame;    // of one that was over when it was posted: unused
+    Gather local;     // held; of a free request nothing
   };
   // What is owed for one of the peer's requests.
   struct Answer {
@@ -243,10 +254,15 @@ class Ops {
     uint64_t bytes;
     uint32_t access;
     uint32_t slot;
+    bool holds(const Operation& op) const noexcept {
+      return op.region == id && op.bytes <= bytes && op.region_offset <= bytes - op.bytes &&
+             (op.access() & ~access) == 0;
+    }
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
   static constexpr int64_t kGoneNs = 0;                    // when a direct grant has expired whose owner said so
+  static constexpr uint32_t kPublishMost = 4;              // a frame that wraps somewhere, and the tail
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   Code broken(const char* what) noexcept;
@@ -268,6 +284,9 @@ class Ops {
   bool send_request(uint32_t slot) noexcept;
   bool send_answer(uint32_t slot) noexcept;
   Code publish() noexcept;
+  uint32_t place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept;
+  Code post_written(WorkRequest* wr, uint32_t n) noexcept;
+  bool lend(const OpFrame& frame, const uint8_t* payload) noexcept;
   Code tell_credit() noexcept;
   void ring_peer() noexcept;
 
@@ -289,7 +308,8 @@ class Ops {
   // One with nothing but a frame.
   Code ask(const OpFrame& frame, uint64_t* request) noexcept;
   // There is a free one.
-  Request& new_request(const OpFrame& frame, bool detached) noexcept;
+  Request& new_request(bool detached) noexcept;
+  void done_already(Code result, uint64_t value, bool detached, uint64_t* request) noexcept;
   void finish(Request& request, Code result, uint64_t value) noexcept;
   void free_request(Request& request) noexcept;
   Code find_remote(uint64_t id, Remote** remote) noexcept;
@@ -330,7 +350,6 @@ class Ops {
   bool is_by_nic(uint64_t remote) noexcept;
   Code keep_local(const Operation& op, Gather* local) noexcept;
   void drop_kept(Gather* local) noexcept;
-  void done_already(Code result, bool detached, uint64_t* request) noexcept;
   bool move(Request& request) noexcept;
   // What the NIC has done.
   void land() noexcept;

@@ -44,15 +44,6 @@ void Ops::drop_kept(Gather* local) noexcept {
   local->let_go(regions_);
 }
 
-// The result of one that the NIC is not asked for.
-void Ops::done_already(Code result, bool detached, uint64_t* request) noexcept {
-  if (detached) return;
-  Request& done = new_request({}, false);
-  done.state = Request::kDone;
-  done.result = result;
-  *request = done.id;
-}
-
 // Its turn among the frames (N1). False: the queue is full, or the immediate behind the bytes has found no room.
 bool Ops::move(Request& r) noexcept {
   bool atomic = r.frame.type == kOpSwap || r.frame.type == kOpAdd;

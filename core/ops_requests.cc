@@ -7,18 +7,6 @@ namespace {
 
 using Unsigned = unsigned long long;
 
-uint32_t right_for(OpType type) noexcept {
-  switch (type) {
-    case kOpRead:
-      return kRead;
-    case kOpSwap:
-    case kOpAdd:
-      return kAtomic;
-    default:
-      return kWrite;
-  }
-}
-
 }  // namespace
 
 const char* Ops::meaning(Code result) noexcept {
@@ -58,7 +46,9 @@ Code Ops::start(const OpFrame& frame, bool detached, Request** request) noexcept
     return fail(kPool, "all %u requests of this channel are in flight: wait for one, or raise rc_config.requests_max",
                 requests_count_);
   }
-  Request& r = new_request(frame, detached);
+  Request& r = new_request(detached);
+  r.frame = frame;
+  r.frame.request = static_cast<uint32_t>(&r - requests_);
   r.state = Request::kQueued;
   r.queued = true;
   in_flight_ += 1;
@@ -67,7 +57,7 @@ Code Ops::start(const OpFrame& frame, bool detached, Request** request) noexcept
   return kOk;
 }
 
-Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
+Ops::Request& Ops::new_request(bool detached) noexcept {
   uint32_t slot = free_requests_.pop();
   Request& r = requests_[slot];
   r.uses += 1;
@@ -75,12 +65,20 @@ Ops::Request& Ops::new_request(const OpFrame& frame, bool detached) noexcept {
   r.queued = false;
   r.detached = detached;
   r.listed = false;
-  r.frame = frame;
-  r.frame.request = slot;
   r.done = r.remote = r.ticket = r.value = 0;
   r.result = kOk;
   r.by_nic = r.kept = false;
   return r;
+}
+
+// One that is over when it is posted.
+void Ops::done_already(Code result, uint64_t value, bool detached, uint64_t* request) noexcept {
+  if (detached) return;
+  Request& done = new_request(false);
+  done.state = Request::kDone;
+  done.result = result;
+  done.value = value;
+  *request = done.id;
 }
 
 void Ops::free_request(Request& r) noexcept {
@@ -103,7 +101,7 @@ void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
 }
 
 Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
-  bool keeps = link_->ops->extras->nic != &kNoNic && is_by_nic(op.remote) && op.type != kOpSwap && op.type != kOpAdd;
+  bool keeps = link_->ops->extras->nic != &kNoNic && is_by_nic(op.remote) && !op.atomic();
   if (!keeps) {
     Locked locked(this);
     return post_kept(op, nullptr, detached, request);
@@ -126,13 +124,13 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   // channel.
   if (remote->at != nullptr && !idle()) serve_locked();
   if (remote->id != op.remote) return tell(kRevoked);
-  bool atomic = op.type == kOpSwap || op.type == kOpAdd;
+  bool atomic = op.atomic();
   const Lease& lease = remote->lease;
   if (remote->state == Remote::kGone) return tell(gone(*remote));
   bool leased = (lease.rights & kDirect) != 0 && lease.expires_ns != kNeverNs;
   if (leased && lease.over(now_ns())) return tell(kExpired);
-  if ((lease.rights & right_for(op.type)) == 0) return tell(kRights);
-  if (op.bytes == 0 || op.bytes > lease.bytes || op.remote_offset > lease.bytes - op.bytes) {
+  if ((lease.rights & op.right()) == 0) return tell(kRights);
+  if (!lease.covers(op.remote_offset, op.bytes)) {
     return fail(kRange, "%llu bytes at offset %llu are not within the %llu granted, or none",
                 static_cast<Unsigned>(op.bytes), static_cast<Unsigned>(op.remote_offset),
                 static_cast<Unsigned>(lease.bytes));
@@ -142,7 +140,7 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   bool knows = atomic || kept != nullptr;  // it has come within reach since is_by_nic looked
   bool by_nic = reaches(*remote) && knows && in_flight_ == by_nic_count_;
   if (by_nic && atomic && (remote->address + op.remote_offset) % sizeof(uint64_t) != 0) {
-    done_already(kAlignment, detached, request);
+    done_already(kAlignment, 0, detached, request);
     return kOk;
   }
   if (kept != nullptr) {
@@ -232,7 +230,7 @@ Code Ops::collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept 
   if (value != nullptr) *value = r->value;
   if (remote != nullptr) *remote = r->remote;
   free_request(*r);
-  return tell(code);
+  return code == kOk ? kOk : tell(code);
 }
 
 Code Ops::queue(uint64_t request, uint64_t tag) noexcept {

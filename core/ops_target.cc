@@ -26,7 +26,7 @@ Code Ops::check(const RemoteKey& key, uint32_t right, uint64_t offset, uint64_t 
   if ((g.state != Grant::kLive && g.state != Grant::kLapsed) || !same_key(g.lease.key, key)) return kRevoked;
   if (g.state == Grant::kLapsed || g.lease.over(now_ns())) return kExpired;
   if ((g.lease.rights & right) != right) return kRights;
-  if (bytes == 0 || bytes > g.lease.bytes || offset > g.lease.bytes - bytes) return kRange;
+  if (!g.lease.covers(offset, bytes)) return kRange;
   *grant = &g;
   return kOk;
 }

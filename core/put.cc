@@ -9,8 +9,6 @@ namespace {
 // which overlaps anyway, in large ones.
 constexpr size_t kAnswerPiece = 8192;
 constexpr size_t kStreamPiece = 131072;
-// From this size on a copy costs more than pieces of their own do.
-constexpr size_t kLendBytes = 4096;
 constexpr char kBehindText[] = "operations that were posted before wait for the peer to make room";
 
 }  // namespace

@@ -74,6 +74,41 @@ TEST_P(Direct, RightsAndRangeHold) {
   EXPECT_EQ(kAll | RC_MR_DIRECT, lease.rights);
 }
 
+// Once grant and region are known, each operation is checked all the same.
+TEST_P(Direct, WhatFollowsAnOperationThatWorkedIsChecked) {
+  uint64_t own = 0;
+  rc_mr read_only{0};
+  ASSERT_RC(RC_OK, rc_mr_reg(ctx_, &own, sizeof own, RC_MR_READ, &read_only));
+  lend_direct();
+  const uint64_t end = about(local_).bytes;
+  ASSERT_RC(RC_OK, write_alone(0, 0, 8));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, 0, remote_, kBytes, 1, nullptr));
+  EXPECT_RC(RC_E_RANGE, rc_read(local_, 0, remote_, kBytes - 7, 8, nullptr));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, 0, remote_, UINT64_MAX - 3, 8, nullptr));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, end - 7, remote_, 0, 8, nullptr));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, UINT64_MAX - 3, remote_, 0, 8, nullptr));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, 0, remote_, 0, 0, nullptr));
+  EXPECT_RC(RC_E_RANGE, rc_fetch_add(remote_, kBytes, 1, nullptr));
+  rc_request add{0};
+  EXPECT_RC(RC_OK, rc_fetch_add(remote_, 4, 1, &add));
+  EXPECT_RC(RC_E_ALIGNMENT, alone(add));
+  for (int i = 0; i < 2; ++i) {  // the first one looks the region up
+    rc_request write{0};
+    EXPECT_RC(RC_OK, rc_write(read_only, 0, remote_, 0, 8, &write));
+    EXPECT_RC(RC_OK, alone(write));
+    EXPECT_RC(RC_E_RIGHTS, rc_read(read_only, 0, remote_, 0, 8, nullptr));
+  }
+  EXPECT_EQ(0u, own);
+  EXPECT_EQ(kBytes - 8, far_count(8, kBytes - 8, kFarByte));
+  EXPECT_RC(RC_OK, rc_mr_free(read_only));
+  lend(kBytes, RC_MR_READ | RC_MR_DIRECT, RC_LEASE_NONE, 1);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_RC(RC_OK, read_alone(0, 0, 8));
+    EXPECT_RC(RC_E_RIGHTS, rc_write(local_, 0, remote_, 0, 8, nullptr));
+    EXPECT_RC(RC_E_RIGHTS, rc_fetch_add(remote_, 0, 1, nullptr));
+  }
+}
+
 TEST_P(Direct, LargeOnesAreWhole) {
   constexpr uint64_t kLarge = 1000001;
   lend_direct(kLarge);

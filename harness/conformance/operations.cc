@@ -1,4 +1,8 @@
 // rc_write, rc_read, rc_write_imm and the atomics.
+#include <string.h>
+
+#include <vector>
+
 #include "harness/conformance/memory_pair.h"
 
 namespace conformance {
@@ -72,6 +76,21 @@ TEST_P(Operations, LargerThanTheOpRing) {
   uint64_t right = 0;
   while (right < kLarge && local()[right] == static_cast<uint8_t>(right * 7 + right / 256)) ++right;
   EXPECT_EQ(kLarge, right);
+}
+
+// A piece of a large one may end where the op ring does, or go on at its beginning.
+TEST_P(Operations, LargeOnesAreWholeWhereverTheyBegin) {
+  constexpr uint64_t kLarge = 100000;
+  lend(kLarge);
+  for (uint64_t i = 0; i < kLarge; ++i) local()[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  const std::vector<uint8_t> wanted(local(), local() + kLarge);
+  for (int round = 0; round < 4; ++round) {
+    ASSERT_RC(RC_OK, write(0, 40));
+    ASSERT_RC(RC_OK, write(0, kLarge));
+    memset(local(), 0, kLarge);
+    ASSERT_RC(RC_OK, read(0, kLarge));
+    ASSERT_EQ(0, memcmp(wanted.data(), local(), kLarge)) << round;
+  }
 }
 
 // Scenario C6.
