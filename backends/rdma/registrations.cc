@@ -28,7 +28,7 @@ Code Registrations::enter(const char* who, ibv_pd* pd, uint64_t region, void* ad
       *to = &r;
       return kOk;
     }
-    if (r.requests == 0 && (idle == nullptr || r.region == 0)) idle = &r;
+    if (r.requests == 0 && (idle == nullptr || (idle->region != 0 && r.region == 0))) idle = &r;
   }
   if (idle == nullptr)
     return fail(kPool, "requests of this %s are under way in %u regions, more cannot be", who, kRegistrationsMost);

@@ -32,15 +32,16 @@ class OpEnd {
     config.mr_bytes = (bytes + 4095) / 4096 * 4096;
     config.op_ring_bytes = static_cast<uint32_t>(job.ring_bytes);
     must(rc_open(&config, &ctx_), "rc_open");
-    rc_channel_config spins = {};
-    spins.size = sizeof(spins);
-    spins.wait = RC_WAIT_SPIN;
+    rc_channel_config waits = {};
+    waits.size = sizeof(waits);
+    // Who serves direct operations has nothing to do, and sleeps, as perftest's server does.
+    waits.wait = index == 1 && flags != 0 ? RC_WAIT_SLEEP : RC_WAIT_SPIN;
     if (index == 0) {
       rc_listener listener;
-      must(rc_listen(ctx_, uri.c_str(), &spins, &listener), "rc_listen");
+      must(rc_listen(ctx_, uri.c_str(), &waits, &listener), "rc_listen");
       must(rc_accept(listener, kSetUpNs, &channel_), "rc_accept");
     } else {
-      must(rc_connect(ctx_, uri.c_str(), &spins, kSetUpNs, &channel_), "rc_connect");
+      must(rc_connect(ctx_, uri.c_str(), &waits, kSetUpNs, &channel_), "rc_connect");
     }
     must(rc_mr_alloc(ctx_, bytes, 0, &mr_), "rc_mr_alloc");
     rc_region region = {};

@@ -15,7 +15,8 @@ namespace rcbench {
 enum class Op { kWrite, kRead, kAdd };
 
 // One operation of job.bytes after the other, each waited for. `flags` go to rc_mr_grant beside the rights: 0 is a
-// carried grant, RC_MR_DIRECT one that the backend may not have, which skips the sample.
+// carried grant, whose server spins; RC_MR_DIRECT one that the backend may not have, which skips the sample, and whose
+// server sleeps, as perftest's does.
 Sample op_latency(const Placement& placement, const std::string& backend, uint32_t flags, Op op, const Job& job);
 
 // Writes of job.bytes, several under way, round and round through job.ring_bytes of the other end's memory.

@@ -45,7 +45,9 @@ TEST_P(OpCases, AStreamInPlace) {
   EXPECT_EQ(sample.count, 100u);
   Sample odd = ringchan_in_place_sample(placement_, GetParam(), {65536 - 8, 100, 40, kRing}, RC_WAIT_SPIN);
   EXPECT_FALSE(odd.ok) << "a message wraps";
-  EXPECT_NE(odd.why.find("one piece"), std::string::npos) << odd.why;
+  // Who finds it out closes, and the other one may be the first to tell.
+  bool told = odd.why.find("one piece") != std::string::npos || odd.why.find("RC_E_CLOSED") != std::string::npos;
+  EXPECT_TRUE(told) << odd.why;
 }
 
 INSTANTIATE_TEST_SUITE_P(Over, OpCases, testing::Values("shm", "tcp"));
