@@ -315,6 +315,7 @@ bool Ops::lend(const OpFrame& frame, const uint8_t* payload) noexcept {
   write_frame(frame);
   n += place(tx_.next(frame.bytes), payload, wr + n);
   tx_.stage(frame.bytes);
+  RC_STEP("ops: written, not published");
   if (post_written(wr, n) == kOk) return true;
   tx_.take_back(sizeof frame + frame.bytes);
   return false;
