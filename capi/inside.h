@@ -10,21 +10,23 @@
 namespace rc {
 
 __attribute__((noinline, cold)) inline Code refuse_channel(Code code, uint64_t id) noexcept {
-  if (code == kBusy)
-    return fail_plain(kBusy,
-                      "another thread is in the same direction of this channel, or, as it has a descriptor, in any");
+  if (code == kBusy) return fail_plain(kBusy, "another thread is in the same direction of this channel");
   return Handles::refuse(id, "channel");
+}
+
+__attribute__((noinline, cold)) inline Code refuse_second_thread() noexcept {
+  return fail_plain(kBusy, "another thread is in this channel, and with a descriptor one thread at a time may be");
 }
 
 // Enters the channel, if there is one, on one side, runs f, keeps the descriptor's state true, leaves.
 template <class F>
 Code inside(Channel* c, uint64_t id, Side side, F f) noexcept {
   Code code = c == nullptr ? kHandle : c->enter(side, id);
-  if (code == kOk && !c->alone(side)) {
-    c->leave(side);
-    code = kBusy;
-  }
   if (code != kOk) return refuse_channel(code, id);
+  if (!c->alone(side)) {
+    c->leave(side);
+    return refuse_second_thread();
+  }
   c->end_leases();
   code = f(*c);
   if (c->has_descriptor()) c->update_readiness();

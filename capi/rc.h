@@ -58,9 +58,9 @@
  * wait also ends when the peer dies or closes, when the channel is closed by another thread and when rc_stop is called.
  *
  * THREADS. One thread at a time may put on a channel and one may get; the two may be different threads, unless the
- * channel has a descriptor (rc_channel_fd, rc_fd): then one thread at a time may do either. A second one gets RC_E_BUSY
- * where it is noticed. Different channels are independent. "put side" below means: counts as the one putter; "get
- * side": counts as the one getter; "any": no restriction.
+ * channel has a descriptor (rc_channel_fd, rc_fd, rc_poll): then one thread at a time may do either. A second one gets
+ * RC_E_BUSY where it is noticed. Different channels are independent. "put side" below means: counts as the one putter;
+ * "get side": counts as the one getter; "any": no restriction.
  *
  * PROGRESS is manual: nothing happens behind the caller's back, no thread is started, no signal handler is installed,
  * nothing is written to stdout or stderr, every descriptor is close-on-exec. Over loop and shm a put lands without the
@@ -503,7 +503,7 @@ int32_t rc_fd(rc_ctx ctx, int32_t* fd);
  * longest come first. Parameters: ctx; events - out, room for `capacity`; capacity - at least 1, at most 64 are told at
  * once; timeout_ns - nanoseconds; count - out, how many. Returns: RC_OK: there is at least one; RC_E_WOULD_BLOCK;
  * RC_E_TIMEOUT; RC_E_STOPPED; RC_E_INVALID (NULL, capacity 0); else as rc_fd. Blocks: until something is ready.
- * Threads: any. Order: none. Since: 0.2. */
+ * Threads: any, as rc_fd, whose descriptor it makes. Order: none. Since: 0.2. */
 int32_t rc_poll(rc_ctx ctx, rc_event* events, uint32_t capacity, int64_t timeout_ns, uint32_t* count);
 
 /* Moves what can be moved without waiting, for all channels of a context: bytes that tcp has brought, and operations
@@ -1236,13 +1236,14 @@ int32_t rc_request_cancel(rc_request request);
  * until RC_E_WOULD_BLOCK, or by consuming all that is there. Parameters: channel; fd - out, owned by the channel: wait
  * on it, nothing else. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_DESCRIPTORS; RC_E_NO_MEMORY; RC_E_NO_SPACE
  * (epoll watches); RC_E_SYSTEM; RC_E_UNSUPPORTED (attached memory, rdma that polls); RC_E_BUSY. Blocks: no. Threads:
- * get side; from this call on use the channel with one thread for both sides. Order: none. Since: 0.1. */
+ * while no other thread is in a call on the channel; from then on use it with one thread for both sides. Order: none.
+ * Since: 0.1. */
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd);
 
 /* Moves what can be moved without waiting. That is what operations of the peer ask for; over other backends than loop
  * and shm bytes too. Puts and gets do it by themselves, so this is for a program that does neither for a while.
- * Parameters: channel. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_PEER_DEAD; RC_E_CLOSED; RC_E_CORRUPT;
- * RC_E_CLOSING. Blocks: no. Threads: get side. Order: none. Since: 0.1. */
+ * Parameters: channel. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_PEER_DEAD; RC_E_CLOSED;
+ * RC_E_CORRUPT; RC_E_CLOSING. Blocks: no. Threads: get side. Order: none. Since: 0.1. */
 int32_t rc_progress(rc_channel channel);
 
 /* Tells what is known of the channel and of the peer.

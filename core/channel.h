@@ -112,7 +112,8 @@ class Channel {
   // --- memory (channel_ops.cc) ---
   // Those on the get side: region_get, remote_get and imm_get. The others count as the putter.
   Code operate(const Operation& operation, uint64_t* request) noexcept {
-    return works() && ops_ != nullptr && ops_->run_at_once(operation, request) ? kOk : post(operation, request);
+    bool done = direct_ && works() && ops_ != nullptr && ops_->run_at_once(operation, request);
+    return done ? kOk : post(operation, request);
   }
   // Waits for the first of `count` requests, at least one, to be over; its result is the call's.
   Code request_wait(const uint64_t* requests, uint32_t count, int64_t timeout_ns, uint32_t* index,
@@ -152,7 +153,8 @@ class Channel {
   void stop_being_driven(uint64_t id) noexcept;
 
   // --- readiness (readiness.cc) ---
-  Code descriptor(int* fd) noexcept;
+  Code descriptor(int* fd) noexcept;  // of a channel that is shut
+  Code descriptor_alone(uint64_t id, int* fd) noexcept;
   bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
   void update_readiness() noexcept;
   void close_readiness() noexcept;
@@ -208,7 +210,7 @@ class Channel {
 
   // For operate: whatever stands in the way.
   Code post(const Operation& operation, uint64_t* request) noexcept;
-  // There is nothing for ended() to notice.
+  // There is nothing for ended() to notice but our own close, which waits for who is inside.
   bool works() const noexcept {
     return over_.load(std::memory_order_acquire) == kOk &&
            (inbox_->getter.load(std::memory_order_acquire) & kClosedBit) == 0;  // pairs with the release in close

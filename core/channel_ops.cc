@@ -63,8 +63,7 @@ Code Channel::wait_for_first(const uint64_t* requests, uint32_t count, int64_t t
     }
     return kWouldBlock;
   };
-  Code code = collect_one();
-  return code != kWouldBlock ? code : wait_for_ops(kPutSide, collect_one, timeout_ns);
+  return wait_for_ops(kPutSide, collect_one, timeout_ns);
 }
 
 Code Channel::completions_get(Completion* completions, uint32_t capacity, int64_t timeout_ns,

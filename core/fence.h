@@ -14,7 +14,7 @@ bool register_heavy_fence() noexcept;
 bool heavy_fence_registered() noexcept;
 
 // A full fence here, and in every running thread of every registered process (membarrier(2), GLOBAL_EXPEDITED). False:
-// only here, because the kernel had no memory for it; nobody may sleep on the strength of it.
+// only here, because the kernel had no memory for it; who would sleep on the strength of it naps first.
 bool heavy_fence() noexcept;
 
 // Orders an earlier store before a later load against somebody's heavy_fence. `full`: that somebody may have no

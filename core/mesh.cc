@@ -11,6 +11,7 @@
 
 #include "core/context.h"
 #include "core/local_addresses.h"
+#include "core/mutex_lock.h"
 #include "core/wait.h"
 
 namespace rc {
@@ -311,9 +312,11 @@ bool Mesh::keeps(uint64_t channel) const noexcept {
 
 // Not while somebody looks at it (M7).
 Code Mesh::close_channel(Channel* channel, uint64_t id) noexcept {
-  pthread_mutex_lock(&looking_);
-  Code code = context_->close_channel(channel, id);
-  pthread_mutex_unlock(&looking_);
+  Code code = kOk;
+  {
+    MutexLock lock(&looking_);
+    code = context_->close_channel(channel, id);
+  }
   set_timer(1);  // who waits inside is to look
   return code;
 }

@@ -139,8 +139,8 @@ Code Context::close_listener(Listener* l, uint64_t id) noexcept {
     nap(-1, -1, kNapMinNs);
   }
   {
-    MutexLock lock(
-        &ready_mutex_);  // who makes the context's descriptor either has seen the id gone, or is done with the fd
+    // Who makes the context's descriptor either has seen the id gone, or is done with the fd.
+    MutexLock lock(&ready_mutex_);
     forget_ready(point->fd);
   }
   point->ops->unlisten(*this, point);

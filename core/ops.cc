@@ -308,7 +308,7 @@ Code Ops::post_written(WorkRequest* wr, uint32_t n) noexcept {
 
 // Publishes a frame whose payload stays where it is, without a copy in the outbox. False: nothing happened.
 bool Ops::lend(const OpFrame& frame, const uint8_t* payload) noexcept {
-  bool worthwhile = frame.bytes >= kLendBytes && frame.bytes % 8 == 0;
+  bool worthwhile = frame.bytes >= kLendBytes && frame.bytes % 8 == 0 && !behind();  // a full link is not asked twice
   if (!link_->borrows || !worthwhile || publish() != kOk) return false;
   WorkRequest wr[kPublishMost];
   uint32_t n = place(tx_.next(sizeof frame), nullptr, wr);

@@ -77,7 +77,6 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
   }
   if (code == kOk) {
     h->step = Step::kConnecting;
-    h->established = false;
     return kOk;
   }
   Card no = make_card(code, point->knobs.path);
@@ -108,11 +107,10 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   g_verbs.ack_cm_event(event);
   if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
   RdmaHalfOpen* h = half_open_of(point, id);
-  if (h != nullptr && type == RDMA_CM_EVENT_ESTABLISHED) {
-    h->established = true;
-  } else if (h != nullptr) {
-    forget(context, h);  // what a client sent before it hung up is of no use any more
-  }
+  if (h == nullptr || type == RDMA_CM_EVENT_ESTABLISHED) return kOk;
+  // It has hung up. If it was through before, its bytes are here, and its channel finds the end by itself.
+  bool through = h->step == Step::kGoing && hellos_delivered(&h->e, &h->parley) == kOk;
+  if (!through) forget(context, h);
   return kOk;
 }
 
@@ -153,12 +151,9 @@ Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
 // The client knows: what was made for it becomes the link's.
 Code finish(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link) noexcept {
   Code code = hellos_delivered(&h->e, &h->parley);
-  if (code == kOk && !h->established) {
-    // What tells rdma_cm so is a datagram that may be lost, and said again after seconds or a minute. The client
-    // speaks, and that will do; the event comes then. It belongs here, not to the channel.
-    g_verbs.notify(h->e.id, IBV_EVENT_COMM_EST);
-    return kWouldBlock;
-  }
+  // What tells rdma_cm that the connection stands is a datagram that may be lost, and said again after seconds or a
+  // minute. The client speaks, and that will do; if rdma_cm knows already this fails, and nothing is lost.
+  if (code == kOk) g_verbs.notify(h->e.id, IBV_EVENT_COMM_EST);
   if (code == kOk) code = make_event_channel(&h->e.channel);
   if (code == kOk && g_verbs.migrate_id(h->e.id, h->e.channel) != 0)
     code = fail_errno(kSystem, "rdma_migrate_id", errno);
@@ -281,10 +276,11 @@ Code rdma_backend_accept(Context& context, ListenPoint* p, Deadline deadline, Li
   for (int late = 0;;) {
     if (p->closing.load(std::memory_order_acquire))
       return fail_plain(kClosing, "the listener is being closed by another thread");
-    Code taken = take_event(context, point);
-    if (taken != kOk && taken != kWouldBlock) return taken;
+    // Before what rdma_cm says: a client that is through is taken in, though it may have hung up meanwhile.
     Code code = advance_clients(context, point, static_cast<RdmaLink*>(link));
     if (code != kWouldBlock) return code;
+    Code taken = take_event(context, point);
+    if (taken != kOk && taken != kWouldBlock) return taken;
     // Clients without end keep us neither beyond the deadline nor from a stop.
     if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kRdmaHalfOpenMax)) continue;
     code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));

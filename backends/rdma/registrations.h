@@ -17,7 +17,7 @@ struct Registration {
 
 struct Registrations {
   Registration of[kRegistrationsMost];
-  uint64_t made;  // so far; of a channel also those of its grants
+  uint64_t made;  // so far; of a channel also those of its grants and of the place where atomics land
 
   // null: it is not registered.
   Registration* find(uint64_t region) noexcept;

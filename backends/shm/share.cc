@@ -158,8 +158,8 @@ Code shm_unshare(Share* share) noexcept {
   munlock(share->spare, bytes);
   if (madvise(share->spare, bytes, MADV_DONTNEED) != 0) {
     return fail(kNoMemory,
-                "emptying the pages that the region of a direct grant moves to: error %d; the grant stays: if this "
-                "program locks its memory, call munlockall, then this again",
+                "emptying the pages that the region of a direct grant moves to: error %d: if this program locks its "
+                "memory, call munlockall and try again",
                 errno);
   }
   if (mremap(share->spare, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, share->at) == MAP_FAILED)

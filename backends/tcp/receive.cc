@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "backends/tcp/link.h"
+#include "core/mutex_lock.h"
 #include "core/step.h"
 
 namespace rc {
@@ -182,12 +183,11 @@ bool receive_once(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
 }
 
 void answer(TcpLink* link, bool flushes) noexcept {
-  pthread_mutex_lock(&link->sending);
+  MutexLock sending(&link->sending);
   RC_STEP("receive: before the answer");
   if (flushes) link->queue.control(Frame::kFlushed, link->flushes);
   if (link->peer_wants.load(std::memory_order_relaxed)) release_credit(link);
   send_queued(link);
-  pthread_mutex_unlock(&link->sending);
 }
 
 // Wakes who sleeps for what has been applied, if he does not do this himself (I8).

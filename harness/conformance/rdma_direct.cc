@@ -184,8 +184,8 @@ TEST_F(RdmaDirect, WhoKeepsTheKeyIsRefusedAfterTheEndOfTheLease) {
   using std::chrono::nanoseconds;
   constexpr nanoseconds kLease = std::chrono::milliseconds(200), kNoAnswer = std::chrono::milliseconds(500);
   for (bool answers : {true, false}) {
-    auto over = std::chrono::steady_clock::now() + kLease;
     rc_remote remote = grant(kLease.count());
+    auto over = std::chrono::steady_clock::now() + kLease;  // a little later than the lease
     std::this_thread::sleep_until(over + (answers ? nanoseconds(0) : kNoAnswer));
     rc_lease lease = {};
     lease.size = sizeof lease;

@@ -82,6 +82,21 @@ TEST_P(Threads, WithADescriptorThereIsOneForBothSides) {
   EXPECT_DONE(RC_OK, putting);
 }
 
+// It is made for one thread, so nobody else may be inside meanwhile.
+TEST_P(Threads, ADescriptorIsNotMadeWhileSomebodyIsInside) {
+  if (!backend().has_descriptor) GTEST_SKIP() << "this channel has none";
+  int32_t fd = -1;
+  fill();
+  Buffer waiting = out_.next(1);
+  Doing putting([&] { return rc_put(ch_, waiting.data(), 1, kPatience, nullptr); });
+  putting.wait_until_inside();
+  EXPECT_RC(RC_E_BUSY, rc_channel_fd(ch_, &fd));
+  EXPECT_EQ(-1, fd);
+  EXPECT_FAR(RC_OK, kCapacity + 1, far().get(kCapacity + 1));
+  EXPECT_DONE(RC_OK, putting);
+  EXPECT_RC(RC_OK, rc_channel_fd(ch_, &fd));
+}
+
 TEST_P(Threads, InfoAndCountersAreForAnyThread) {
   uint8_t byte = 0;
   Doing getting([&] { return rc_get(ch_, &byte, 1, kPatience, nullptr); });
