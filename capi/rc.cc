@@ -280,10 +280,14 @@ int32_t rc_message_release(rc_channel channel) {
 int32_t rc_channel_fd(rc_channel channel, int32_t* fd) {
   if (fd == nullptr) return null_argument("fd");
   *fd = -1;
-  Channel* c = Handles::channel(channel.id);
-  Code code = c == nullptr ? kHandle : c->descriptor_alone(channel.id, fd);
-  if (code == kBusy) return refuse_second_thread();
-  return code == kHandle ? refuse_channel(code, channel.id) : code;
+  return on_side(channel.id, kGetSide, [&](Channel& c) noexcept {
+    Code code = c.enter(kPutSide, channel.id);  // on both sides, so nobody else is
+    if (code == kBusy) return refuse_second_thread();
+    if (code != kOk) return refuse_channel(code, channel.id);
+    code = c.descriptor(fd);
+    c.leave(kPutSide);
+    return code;
+  });
 }
 
 int32_t rc_progress(rc_channel channel) {

@@ -153,8 +153,7 @@ class Channel {
   void stop_being_driven(uint64_t id) noexcept;
 
   // --- readiness (readiness.cc) ---
-  Code descriptor(int* fd) noexcept;  // of a channel that is shut
-  Code descriptor_alone(uint64_t id, int* fd) noexcept;
+  Code descriptor(int* fd) noexcept;  // nobody else is inside
   bool has_descriptor() const noexcept { return epoll_fd_ >= 0; }
   void update_readiness() noexcept;
   void close_readiness() noexcept;

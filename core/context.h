@@ -127,8 +127,6 @@ class Context {
   Code adopt_listener(uint64_t* id) noexcept;
   Code adopt_mesh(uint64_t* id) noexcept;
   Code descriptor(int* fd) noexcept;
-  // kBusy: a thread is in a call on it.
-  Code descriptor_of(Channel* channel, uint64_t id, int* fd) noexcept;
   // The ids of what may have something to do, at most so many at once.
   static constexpr uint32_t kReadyMost = 64;
   Code ready(uint64_t* ids, uint32_t capacity, uint32_t* count, int64_t timeout_ns) noexcept;

@@ -41,8 +41,6 @@ Code Channel::descriptor(int* fd) noexcept {
   return kOk;
 }
 
-Code Channel::descriptor_alone(uint64_t id, int* fd) noexcept { return context_->descriptor_of(this, id, fd); }
-
 void Channel::close_readiness() noexcept {
   if (epoll_fd_ >= 0) context_->forget_ready(epoll_fd_);
   if (self_fd_ >= 0) ::close(self_fd_);

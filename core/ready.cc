@@ -68,15 +68,6 @@ Code Context::watch_listeners() noexcept {
   return kOk;
 }
 
-Code Context::descriptor_of(Channel* channel, uint64_t id, int* fd) noexcept {
-  MutexLock lock(&ready_mutex_);
-  Code code = channel->shut(id);
-  if (code != kOk) return code;
-  code = channel->descriptor(fd);
-  channel->reopen(id);
-  return code;
-}
-
 Code Context::descriptor(int* fd) noexcept {
   MutexLock lock(&ready_mutex_);
   Code code = kOk;
