@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <future>
+#include <thread>
 
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
@@ -351,6 +352,7 @@ TEST_P(RdmaWire, ClientThatHasGoneBeforeItIsAcceptedLeavesItsBytes) {
   EXPECT_EQ(RC_OK, connected.get().code);
   EXPECT_FAR(RC_OK, 5u, far().put(5));
   EXPECT_FAR(RC_OK, 0u, far().close_channel());
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // that it has gone is known here, too, 20 ms later
   if (code != RC_OK) code = rc_accept(listener, kPatience, &ch_);
   ASSERT_RC(RC_OK, code);
   Buffer bytes(5);
