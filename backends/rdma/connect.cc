@@ -177,7 +177,7 @@ Code ask(const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
   Code code = take_wanted(uri, *a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
   if (code == kOk) code = enter_connection(a->knobs, answer.mtu, &a->e);
   if (code == kOk && g_verbs.establish(a->e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
-  // Not before: shared queues may have events, which are dropped by who arms them (R8), and that is done from now on.
+  // Not before: shared queues may have events, which are dropped by who arms them (R7), and that is done from now on.
   if (code == kOk && !watch(a->fd, news_fd(a->e))) code = fail_errno(kSystem, "epoll for an attempt", errno);
   if (code != kOk) return code;
   a->stage = RdmaPursuit::kOffer;

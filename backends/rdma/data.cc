@@ -109,7 +109,7 @@ bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   return some;
 }
 
-// R4. The other side may sleep for what this look has taken away. The own side's bell is left alone: this may be its
+// R6. The other side may sleep for what this look has taken away. The own side's bell is left alone: this may be its
 // last look before it sleeps, and the ring of that arming is then still to come.
 void wake_sides(RdmaLink* link, Side self) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in Channel::arm
@@ -183,7 +183,7 @@ void take_events(RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // the seam
 
-// In the queue, and among the peer's receives (R3): for a word, or for a put of so many WRITEs.
+// In the queue, and among the peer's receives (R5): for a word, or for a put of so many WRITEs.
 bool has_room(RdmaLink* link, bool word, uint64_t writes) noexcept {
   uint64_t receives = link->peer_depth != 0 ? peer_receives(link) : UINT64_MAX;
   if (word) return room(link) != 0 && receives > kCreditReserve;
@@ -298,7 +298,7 @@ void put_off_timer(RdmaLink* link, int64_t now) noexcept {
 }
 
 // Before a side sleeps, and a thousand times a second while one spins: nothing has gone that a credit could go with
-// (R6).
+// (R3).
 void release_credit(RdmaLink* link) noexcept {
   if (!link->holds) return;
   link->holds = false;
@@ -338,7 +338,7 @@ void rdma_interrupt(Link* link) noexcept {
 
 void ask_for_completions(RdmaLink* link) noexcept {
   link->wants_completions = true;
-  if (!link->e.event || link->sends_armed || link->e.seat != nullptr) return;  // shared queues stay armed (R8)
+  if (!link->e.event || link->sends_armed || link->e.seat != nullptr) return;  // shared queues stay armed (R7)
   ibv_req_notify_cq(link->e.send_cq, 0);
   link->sends_armed = true;
   look(link, kNoSide);  // what came before that makes none

@@ -1,4 +1,4 @@
-// A small put that answers, in one WRITE: its bytes, the tail and a credit under one seal (PROTOCOL.md R5).
+// A small put that answers, in one WRITE: its bytes, the tail and a credit under one seal (PROTOCOL.md R2).
 #ifndef BACKENDS_RDMA_NOTE_H_
 #define BACKENDS_RDMA_NOTE_H_
 

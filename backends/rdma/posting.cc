@@ -70,7 +70,7 @@ Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept {
   return post_chain(link, chain->wr, chain->n, signal);
 }
 
-// Few ask for a completion (R2).
+// Few ask for a completion (R4).
 Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noexcept {
   ibv_send_wr* last = first + n - 1;
   if (++link->unsignalled_posts >= link->signal_every || signal) {
@@ -106,7 +106,7 @@ Code post_word(RdmaLink* link, const void* word, uint64_t letter) noexcept {
 }  // namespace
 
 // ----------------------------------------------------------------------------------------------------------------
-// notes (R5)
+// notes (R2)
 
 // Of the ring; a larger credit is one that a put of the peer may wait for.
 constexpr uint64_t kHeldShare = 8;

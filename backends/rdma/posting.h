@@ -41,7 +41,7 @@ bool fetches_are_back(RdmaLink* link) noexcept;
 Code post_chain(RdmaLink* link, ibv_send_wr* first, uint32_t n, bool signal) noexcept;
 Code ring_doorbell(RdmaLink* link, Chain* chain, bool signal) noexcept;
 
-// Notes (R5).
+// Notes (R2).
 // True: this credit need not go before the next put. `holds` ends when it has gone with one, or in rdma_alive.
 bool hold(RdmaLink* link, const WorkRequest& r) noexcept;
 // A small put to a peer that has taken all before it, so the last note too: there is one place for them.
@@ -54,7 +54,7 @@ void take_credit(RdmaLink* link, uint64_t credit) noexcept;
 // What it says lands where the WRITEs of a put would have put it.
 void take_note(RdmaLink* link) noexcept;
 
-// path=send (R7): all of it, and no other of these.
+// path=send (R8): all of it, and no other of these.
 void begin_two_sided(RdmaLink* link) noexcept;
 // Of core's: they are owed from now on. There is always room: the bytes stay where they are, in the outbox.
 void add_requests(RdmaLink* link, const WorkRequest* requests, uint32_t n) noexcept;

@@ -153,7 +153,7 @@ int take_shared(SharedQueues* shared, Seat* seat, Which which, int most, ibv_wc*
 }
 
 // From the first time on each queue is armed, or has an event in the channel: nobody drops one without arming both
-// again and sorting what had come before (R8).
+// again and sorting what had come before (R7).
 void arm_shared(SharedQueues* shared, Seat* seat) noexcept {
   MutexLock lock(&shared->mutex);
   ibv_cq* queue = nullptr;

@@ -1,5 +1,5 @@
 // cq=shared: two completion queues and one completion channel for the connections of one context on a device. Whoever
-// takes a completion gives it to the one it belongs to (PROTOCOL.md R8).
+// takes a completion gives it to the one it belongs to (PROTOCOL.md R7).
 #ifndef BACKENDS_RDMA_SHARED_QUEUES_H_
 #define BACKENDS_RDMA_SHARED_QUEUES_H_
 

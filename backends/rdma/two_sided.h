@@ -1,5 +1,5 @@
 // path=send: messages by SEND into slots that the peer has posted, stored by this end's own processor; nobody's NIC
-// writes memory of the other end by itself (PROTOCOL.md R7).
+// writes memory of the other end by itself (PROTOCOL.md R8).
 #ifndef BACKENDS_RDMA_TWO_SIDED_H_
 #define BACKENDS_RDMA_TWO_SIDED_H_
 

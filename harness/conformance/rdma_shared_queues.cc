@@ -1,5 +1,5 @@
 // cq=shared on a real device: several channels of one context at the same completion queues and the same completion
-// channel, in threads of their own (PROTOCOL.md R8). Without a device: harness/rdma/shared_queues_test.cc.
+// channel, in threads of their own (PROTOCOL.md R7). Without a device: harness/rdma/shared_queues_test.cc.
 #include <time.h>
 
 #include <algorithm>

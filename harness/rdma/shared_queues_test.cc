@@ -1,4 +1,4 @@
-// Completion queues that connections share (PROTOCOL.md R8). Needs no RDMA: a device that completes what a test says.
+// Completion queues that connections share (PROTOCOL.md R7). Needs no RDMA: a device that completes what a test says.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <string.h>
