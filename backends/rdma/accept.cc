@@ -77,6 +77,7 @@ Code take_client(Context& context, RdmaPoint* point, rdma_cm_id* id, const Card&
   }
   if (code == kOk) {
     h->step = Step::kConnecting;
+    h->established = false;
     return kOk;
   }
   Card no = make_card(code, point->knobs.path);
@@ -107,10 +108,14 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   g_verbs.ack_cm_event(event);
   if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
   RdmaHalfOpen* h = half_open_of(point, id);
-  if (h == nullptr || type == RDMA_CM_EVENT_ESTABLISHED) return kOk;
-  // It has hung up. If it was through before, its bytes are here, and its channel finds the end by itself.
+  if (h == nullptr) return kOk;
+  // Or it has hung up: if it was through before, its bytes are here, and its channel finds the end by itself.
   bool through = h->step == Step::kGoing && hellos_delivered(&h->e, &h->parley) == kOk;
-  if (!through) forget(context, h);
+  if (type == RDMA_CM_EVENT_ESTABLISHED || through) {
+    h->established = true;
+  } else {
+    forget(context, h);
+  }
   return kOk;
 }
 
@@ -151,9 +156,12 @@ Code let_go(RdmaPoint* point, RdmaHalfOpen* h) noexcept {
 // The client knows: what was made for it becomes the link's.
 Code finish(Context& context, RdmaPoint* point, RdmaHalfOpen* h, RdmaLink* link) noexcept {
   Code code = hellos_delivered(&h->e, &h->parley);
-  // What tells rdma_cm that the connection stands is a datagram that may be lost, and said again after seconds or a
-  // minute. The client speaks, and that will do; if rdma_cm knows already this fails, and nothing is lost.
-  if (code == kOk) g_verbs.notify(h->e.id, IBV_EVENT_COMM_EST);
+  if (code == kOk && !h->established) {
+    // What tells rdma_cm so is a datagram that may be lost, and said again after seconds or a minute. The client
+    // speaks, and that will do; the event comes then. It belongs here: the channel would be readable by it.
+    g_verbs.notify(h->e.id, IBV_EVENT_COMM_EST);
+    return kWouldBlock;
+  }
   if (code == kOk) code = make_event_channel(&h->e.channel);
   if (code == kOk && g_verbs.migrate_id(h->e.id, h->e.channel) != 0)
     code = fail_errno(kSystem, "rdma_migrate_id", errno);

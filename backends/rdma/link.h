@@ -87,6 +87,7 @@ enum class Step : uint32_t { kFree, kConnecting, kOffered, kGoing, kRefused };
 // A client in the middle of the handshake.
 struct RdmaHalfOpen {
   Step step;
+  bool established;  // as rdma_cm sees it
   int64_t until_ns;
   Agreed agreed;
   RdmaHello accept;
