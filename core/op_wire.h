@@ -52,6 +52,9 @@ enum OpType : uint32_t {
   kOpDone = 33,  // word = result code, value = old word; of kOpAlloc: key, compare = lease in ns
 };
 
+// On one aligned word, whose old value comes back.
+constexpr bool is_atomic(uint32_t type) noexcept { return type == kOpSwap || type == kOpAdd; }
+
 struct OpFrame {
   uint32_t type;
   uint32_t bytes;  // of payload behind this header; the next frame begins at a multiple of 8

@@ -70,7 +70,7 @@ struct Operation {
   const Slice* pieces = nullptr;  // the local bytes, if they are a list; `bytes` is its sum
   uint32_t pieces_count = 0;
 
-  bool atomic() const noexcept { return type == kOpSwap || type == kOpAdd; }
+  bool atomic() const noexcept { return is_atomic(type); }
   // What the owner must have granted.
   uint32_t right() const noexcept { return atomic() ? kAtomic : type == kOpRead ? kRead : kWrite; }
   // What the local bytes must allow.

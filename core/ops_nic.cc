@@ -46,7 +46,7 @@ void Ops::drop_kept(Gather* local) noexcept {
 
 // Its turn among the frames (N1). False: the queue is full, or the immediate behind the bytes has found no room.
 bool Ops::move(Request& r) noexcept {
-  bool atomic = r.frame.type == kOpSwap || r.frame.type == kOpAdd;
+  bool atomic = is_atomic(r.frame.type);
   uint64_t bytes = atomic ? sizeof(uint64_t) : r.frame.value;
   if (r.far_expires_ns != kNeverNs && now_ns() >= r.far_expires_ns && r.result == kOk) r.result = kExpired;
   while (r.done < bytes && r.result == kOk) {
@@ -85,7 +85,7 @@ void Ops::land() noexcept {
     Request& r = requests_[moving_.front()];
     if (!nic().done(link_, r.ticket)) return;
     moving_.pop();
-    bool atomic = r.by_nic && (r.frame.type == kOpSwap || r.frame.type == kOpAdd);
+    bool atomic = r.by_nic && is_atomic(r.frame.type);
     finish(r, r.result, atomic && r.result == kOk ? landings_[r.frame.request] : r.value);
   }
 }

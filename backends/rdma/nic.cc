@@ -154,7 +154,7 @@ Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* tick
   ibv_send_wr* wr = add(link, &chain, 0);
   wr->sg_list = chain.from;
   wr->num_sge = 1;
-  bool atomic = work.type == kOpSwap || work.type == kOpAdd;
+  bool atomic = is_atomic(work.type);
   if (atomic) {
     fill_atomic(link, work, wr, chain.from);
   } else {

@@ -10,12 +10,10 @@ namespace {
 // Says how an operation ended, and nothing else: it opens no grant.
 bool is_answer(const OpFrame& frame) noexcept { return frame.type == kOpDone && frame.bytes == 0 && frame.key.id == 0; }
 
-bool is_word(const OpFrame& frame) noexcept { return frame.type == kOpSwap || frame.type == kOpAdd; }
-
 // Of a large write only its first piece: the owner then refuses the others, too.
 bool is_operation(const OpFrame& frame) noexcept {
   bool write = frame.type == kOpWrite || frame.type == kOpWriteImm;
-  return (write && frame.compare == 0) || frame.type == kOpRead || is_word(frame);
+  return (write && frame.compare == 0) || frame.type == kOpRead || is_atomic(frame.type);
 }
 
 }  // namespace
@@ -34,7 +32,7 @@ void Wire::put_frame(uint64_t at, const OpFrame& frame) noexcept {
 
 bool Wire::deny(OpFrame* frame) noexcept {
   if (!is_operation(*frame) || !random_.chance(profile_.deny)) return false;
-  switch (random_.below(is_word(*frame) ? 3 : 2)) {
+  switch (random_.below(is_atomic(frame->type) ? 3 : 2)) {
     case 0:
       frame->key.secret[1] ^= 1;
       break;

@@ -251,11 +251,10 @@ class Honest {
     constexpr rc::OpType kAsked[] = {rc::kOpWrite, rc::kOpWriteImm, rc::kOpRead, rc::kOpSwap, rc::kOpAdd};
     rc::Operation op = {};
     op.type = kAsked[script.take<uint8_t>() % std::size(kAsked)];
-    bool atomic = op.type == rc::kOpSwap || op.type == rc::kOpAdd;
     op.remote = remote_;
     op.region = local_.id;
     op.region_offset = script.take<uint8_t>();
-    op.bytes = atomic ? 8 : script.take<uint16_t>() % 4096;
+    op.bytes = op.atomic() ? 8 : script.take<uint16_t>() % 4096;
     check(ops_->post(op, false, request));
   }
   void collect(uint64_t* request) {
