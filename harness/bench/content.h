@@ -55,15 +55,29 @@ inline uint64_t sum_content(const void* from, size_t n) {
   return sum;
 }
 
+// Message i of those whose bytes are ready: all but the first word are as in message 0.
+inline void fill_ready(void* to, size_t n, uint64_t i, bool afresh) {
+  if (afresh) fill_content(to, n, 0);
+  uint64_t first = first_word(i);
+  memcpy(to, &first, 8);
+}
+
 // Reads messages and keeps account of them.
 class Reader {
  public:
+  explicit Reader(bool ready = false) : ready_(ready) {}
+
   // Message i, which lies in n bytes at `from`.
   void take(const void* from, size_t n, uint64_t i) {
-    uint64_t first;
+    uint64_t first, last;
     memcpy(&first, from, 8);
     out_of_order_ |= first ^ first_word(i);
-    sum_ += sum_content(from, n);
+    if (!ready_) {
+      sum_ += sum_content(from, n);
+    } else if (n > 8) {
+      memcpy(&last, static_cast<const uint8_t*>(from) + n - 8, 8);
+      out_of_order_ |= last ^ (first_word(0) + n / 8 - 1);
+    }
   }
 
   // Throws unless messages 0 .. count - 1 of n bytes were taken, each unharmed and in order.
@@ -72,10 +86,11 @@ class Reader {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < count; ++i) sum += words * first_word(i) + words * (words - 1) / 2;
     if (out_of_order_ != 0) throw std::runtime_error("a message came out of order or changed");
-    if (sum != sum_) throw std::runtime_error("the content read is not the content written");
+    if (!ready_ && sum != sum_) throw std::runtime_error("the content read is not the content written");
   }
 
  private:
+  bool ready_;
   uint64_t sum_ = 0;
   uint64_t out_of_order_ = 0;
 };

@@ -29,6 +29,9 @@ struct Job {
   uint64_t count;
   uint64_t warm_up;  // messages before the measured ones
   size_t ring_bytes;
+  // The bytes are there before and nobody reads them all, as in perftest: of each message the first word is written,
+  // and it and the last one are read.
+  bool ready = false;
 
   uint64_t all() const { return warm_up + count; }
 };
@@ -119,7 +122,11 @@ void produce_loop(Side& side, Port& port, const Job& job) {
       side.start();
     }
     uint8_t* message = place_for(port, out, n);
-    fill_content(message, n, i);
+    if (job.ready) {
+      fill_ready(message, n, i, i * n < job.ring_bytes);
+    } else {
+      fill_content(message, n, i);
+    }
     port.send(message, n);
   }
   port.flush();
@@ -130,7 +137,7 @@ template <class Port>
 void consume_loop(Side& side, Port& port, const Job& job) {
   size_t n = run_time_size(job.bytes);
   Buffer in(n);
-  Reader reader;
+  Reader reader(job.ready);
   side.meet();
   for (uint64_t i = 0; i < job.all(); ++i) {
     if (i == job.warm_up) side.meet();

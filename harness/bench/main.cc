@@ -51,6 +51,14 @@ Lane our_in_place_lane(const std::string& backend, uint32_t wait, const Placemen
   return {Lane::Role::kVariant, backend + kInPlaceSuffix, run, 0, {}, "", false};
 }
 
+// The same stream, its two ends asleep while they wait.
+Lane our_event_lane(const std::string& backend, const Placement& placement) {
+  auto run = [=, &placement](const Job& job) {
+    return ringchan_sample(placement, backend, Test::kStream, job, RC_WAIT_SLEEP);
+  };
+  return {Lane::Role::kVariant, backend + kEventSuffix, run, 0, {}, "", false};
+}
+
 // Operations on directly granted memory, and the same without us.
 void add_direct_cases(std::vector<Case>* cases, const Placement& placement) {
   struct {
@@ -132,7 +140,7 @@ void add_op_cases(std::vector<Case>* cases, const std::string& backend, const Pl
         [=, &placement](uint32_t flags, const Job& job) { return op_latency(placement, backend, flags, op, job); });
   }
   Lane limit = rdma ? perftest_lane(kWriteBw, placement) : limit_lane(kBareTcp, bare_tcp_stream, placement);
-  add({"op stream", 1 << 20, stream_metrics(1 << 20), {limit}},
+  add({"op stream", 1 << 20, stream_metrics(1 << 20), {limit}, true},
       [=, &placement](uint32_t flags, const Job& job) { return op_stream(placement, backend, flags, job); });
 }
 
@@ -179,7 +187,11 @@ std::vector<Case> rdma_cases(const Placement& placement, uint32_t wait) {
                      bytes,
                      stream_metrics(bytes),
                      {perftest_lane(kWriteBw, placement), our_lane(kOursRdma, Test::kStream, wait, placement)}});
-    if (bytes >= 4096) cases.back().lanes.push_back(our_in_place_lane(kOursRdma, wait, placement));
+    cases.back().ready = true;
+    if (bytes >= 4096) {
+      cases.back().lanes.push_back(our_in_place_lane(kOursRdma, wait, placement));
+      cases.back().lanes.push_back(our_event_lane(kOursRdma, placement));
+    }
   }
   cases.push_back(
       {"wake",

@@ -8,7 +8,7 @@ namespace {
 bool is_stream(const Case& c) { return c.name == "stream" || c.name == "op stream"; }
 
 Job job_of(const Case& c, uint64_t count, size_t ring_bytes) {
-  Job job = {c.bytes, count, 0, ring_bytes};
+  Job job = {c.bytes, count, 0, ring_bytes, c.ready};
   if (is_stream(c)) {
     // Two laps around the ring, so that the measured part finds it as it always is.
     job.warm_up = std::min(std::max<uint64_t>(2 * ring_bytes / c.bytes, 2), std::max<uint64_t>(count, 2));

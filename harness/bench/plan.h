@@ -41,6 +41,7 @@ struct Case {
   size_t bytes;
   std::vector<Metric> metrics;
   std::vector<Lane> lanes;
+  bool ready = false;  // Job's
 };
 
 std::vector<Metric> pingpong_metrics();

@@ -190,8 +190,7 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
     const Row* row = find_row(rows, kOursRdma, case_name, bytes, metric, limit);
     return row != nullptr ? row->ratio : std::nullopt;
   };
-  // Without a copy of ours in between, as perftest has none.
-  auto bare_rdma = [&](const char* how, const char* case_name, size_t bytes, const char* metric, const char* limit) {
+  auto rdma_variant = [&](const char* how, const char* case_name, size_t bytes, const char* metric, const char* limit) {
     const Row* row = find_row(rows, (std::string(kOursRdma) + how).c_str(), case_name, bytes, metric, limit);
     return row != nullptr ? row->ratio : std::nullopt;
   };
@@ -214,19 +213,21 @@ std::vector<Demand> demands_of(const std::vector<Row>& rows) {
       {"one way 8 B over rdma, p50, of ib_write_lat", true, 1.5, rdma("pingpong", 8, "p50_ns", kWriteLat)},
       {"stream 64 KiB over rdma, of ib_write_bw", false, 0.9, rdma("stream", 65536, "gb_per_s", kWriteBw)},
       {"stream 64 KiB over rdma, in place, of ib_write_bw", false, 0.9,
-       bare_rdma(kInPlaceSuffix, "stream", 65536, "gb_per_s", kWriteBw)},
+       rdma_variant(kInPlaceSuffix, "stream", 65536, "gb_per_s", kWriteBw)},
+      {"stream 64 KiB over rdma, event mode, of ib_write_bw", false, 0.9,
+       rdma_variant(kEventSuffix, "stream", 65536, "gb_per_s", kWriteBw)},
       {"write 64 B over tcp, p50, of bare TCP", true, 1.2, tcp("op write", 64, "p50_ns")},
       {"read 64 B over tcp, p50, of bare TCP", true, 1.2, tcp("op read", 64, "p50_ns")},
       {"addition over tcp, p50, of bare TCP", true, 1.2, tcp("op add", 8, "p50_ns")},
       {"writes of 1 MiB over tcp, of bare TCP", false, 0.9, tcp("op stream", 1 << 20, "gb_per_s")},
       {"direct write 64 B over rdma, p50, of ib_write_lat", true, 1.2,
-       bare_rdma(kDirectSuffix, "op write", 64, "p50_ns", kWriteLat)},
+       rdma_variant(kDirectSuffix, "op write", 64, "p50_ns", kWriteLat)},
       {"direct read 64 B over rdma, p50, of ib_read_lat", true, 1.2,
-       bare_rdma(kDirectSuffix, "op read", 64, "p50_ns", kReadLat)},
+       rdma_variant(kDirectSuffix, "op read", 64, "p50_ns", kReadLat)},
       {"direct addition over rdma, p50, of ib_atomic_lat", true, 1.2,
-       bare_rdma(kDirectSuffix, "op add", 8, "p50_ns", kAtomicLat)},
+       rdma_variant(kDirectSuffix, "op add", 8, "p50_ns", kAtomicLat)},
       {"direct writes of 1 MiB over rdma, of ib_write_bw", false, 0.9,
-       bare_rdma(kDirectSuffix, "op stream", 1 << 20, "gb_per_s", kWriteBw)},
+       rdma_variant(kDirectSuffix, "op stream", 1 << 20, "gb_per_s", kWriteBw)},
       {"stream 8 B, of boost::spsc_queue", false, 1.5, against_boost(8, "msgs_per_s")},
       {"stream 64 B, of boost::spsc_queue", false, 5, against_boost(64, "msgs_per_s")},
       {"stream 256 B, of boost::spsc_queue", false, 5, against_boost(256, "msgs_per_s")},

@@ -18,6 +18,7 @@ inline constexpr const char kOursTcp[] = "tcp";
 inline constexpr const char kOursRdma[] = "rdma";
 inline constexpr const char kBatchSuffix[] = ", rc_get_some";
 inline constexpr const char kInPlaceSuffix[] = ", in place";
+inline constexpr const char kEventSuffix[] = ", event mode";
 inline constexpr const char kOursBatch[] = "shm, rc_get_some";
 inline constexpr const char kBoost[] = "boost::spsc_queue";
 inline constexpr const char kBoostBatch[] = "boost::spsc_queue, batch pop";
