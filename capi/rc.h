@@ -532,7 +532,8 @@ int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, 
  * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL);
  *   RC_E_BUSY (another thread accepts); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS;
  *   RC_E_NO_PERMISSION; RC_E_URI, RC_E_NO_DEVICE (rdma: the device by which a client came cannot do what the
- *   listener's URI asks for); RC_E_SYSTEM; RC_E_CLOSING (another thread closes the listener); RC_E_STATE (it is an
+ *   listener's URI asks for); RC_E_NO_DEVICE also if the device with the listener's address was removed, told once;
+ *   RC_E_SYSTEM; RC_E_CLOSING (another thread closes the listener); RC_E_STATE (it is an
  * endpoint: rc_endpoint_connect). A client that misbehaves in the handshake is dropped and told why; that is no error
  * here. Blocks: until a client has completed the handshake, or the deadline. Threads: one at a time per listener.
  * Order: clients in the order in which they complete. Since: 0.1. */
@@ -1265,9 +1266,10 @@ int32_t rc_channel_choice(rc_channel channel, char* text, size_t capacity);
 int32_t rc_channel_counters(rc_channel channel, rc_counters* counters);
 
 /* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes), and over
- * rdma what was chosen for each number of the URI, as the queue pair has it, and what is counted: requests (posted),
- * doorbells, completions, receives, registrations (with the NIC, for direct grants and operations on them), port_downs,
- * port_ups, gid_changes; path is 1 for path=send.
+ * rdma device_guid (as rc_device.guid), what was chosen for each number of the URI, as the queue pair has it (access: 2
+ * write, 4 read, 8 atomic), and what is counted: requests (posted), doorbells, completions, receives, registrations
+ * (with the NIC, for direct grants and operations on them), port_downs, port_ups, gid_changes; event is 1 for
+ * mode=event, path is 1 for path=send.
  * Parameters: channel; name - as in a URI; value - out.
  * Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists those that there are); RC_E_HANDLE;
  * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2. */

@@ -107,6 +107,10 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   Code card_code = check_card(event->param.conn.private_data, event->param.conn.private_data_len, &card);
   g_verbs.ack_cm_event(event);
   if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
+  // Of a listener at an address of its own; one at all addresses has no device.
+  if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == point->id)
+    return fail(kNoDevice, "%s: the RDMA device with that address was removed; listen again when it is back",
+                point->uri.text);
   RdmaHalfOpen* h = half_open_of(point, id);
   if (h == nullptr) return kOk;
   // Or it has hung up: if it was through before, its bytes are here, and its channel finds the end by itself.

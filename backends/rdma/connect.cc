@@ -46,6 +46,10 @@ Code take_event(rdma_event_channel* channel, Event* event) noexcept {
   return kOk;
 }
 
+Code no_way(const Uri& uri) noexcept {
+  return fail(kNoDevice, "%s: no RDMA device of this machine has a way to that address", uri.text);
+}
+
 // Turns an event that is not the awaited one into a result. kHandshake: try again.
 Code explain(const Uri& uri, const Knobs& knobs, const Event& event) noexcept {
   switch (event.type) {
@@ -64,7 +68,9 @@ Code explain(const Uri& uri, const Knobs& knobs, const Event& event) noexcept {
     case RDMA_CM_EVENT_ADDR_ERROR:
     case RDMA_CM_EVENT_ROUTE_ERROR:
     case RDMA_CM_EVENT_UNREACHABLE:
-      return fail(kNoListener, "%s: the host does not answer: %s", uri.text, strerror(-event.status));
+      if (event.status == -ENODEV) return no_way(uri);
+      return fail(kUnreachable, "%s: the host does not answer: %s; check the address, the network and the routes",
+                  uri.text, strerror(-event.status));
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
       return fail(kNoDevice, "%s: the RDMA device was removed", uri.text);
     default:
@@ -134,8 +140,9 @@ Code begin(const Uri& uri, RdmaPursuit* a) noexcept {
   code = set_options(a->e.id, a->knobs);
   if (code != kOk || g_verbs.resolve_addr(a->e.id, nullptr, reinterpret_cast<sockaddr*>(&a->to), kNeverMs) == 0)
     return code;
-  if (errno == ENODEV) return fail(kNoDevice, "%s: no RDMA device of this machine has a way to that address", uri.text);
-  return fail(kNoListener, "%s: no way to that address: %s", uri.text, strerror(errno));
+  if (errno == ENODEV) return no_way(uri);
+  return fail(kUnreachable, "%s: there is no way to that address: %s; check it, the network and the routes", uri.text,
+              strerror(errno));
 }
 
 Code find_route(const Uri& uri, RdmaPursuit* a) noexcept {
@@ -219,7 +226,7 @@ Code take_go(RdmaPursuit* a) noexcept {
   return code;
 }
 
-// As far as it goes now. kNoListener, kHandshake: worth another attempt.
+// As far as it goes now. kNoListener, kUnreachable, kHandshake: worth another attempt.
 Code go_on(const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
   for (;;) {
     Code code = kOk;
@@ -308,14 +315,18 @@ Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams&
   if (code != kOk) return code;
   Deadline answer = Deadline::after(kAnswerNs);
   if (deadline.at() > answer.at()) answer = deadline;
-  bool nobody = false;
+  Code before = kOk;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
     code = attempt(uri, params, deadline, answer, &a, static_cast<RdmaLink*>(link));
-    if (code == kTimeout && nobody) return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
-    if (code != kNoListener && code != kHandshake) return code;
-    nobody = code == kNoListener;
+    if (code == kTimeout && before == kNoListener)
+      return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
+    if (code == kTimeout && before != kHandshake && a.stage < RdmaPursuit::kAnswer)
+      return fail(kUnreachable, "%s: no machine answers for that address; check it, the network and the routes",
+                  uri.text);
+    if (code != kNoListener && code != kUnreachable && code != kHandshake) return code;
+    before = code;
     if (deadline.left(now_ns()) == 0) {
-      return nobody ? code : fail_plain(kTimeout, "the listener was too busy until the deadline");
+      return code != kHandshake ? code : fail_plain(kTimeout, "the listener was too busy until the deadline");
     }
     answer = deadline;
     Code stopped = wait_readable(-1, context.stop_fd(), deadline.sooner(pause));

@@ -73,6 +73,7 @@ uint32_t rdma_figures(Link* l, Figure* to, uint32_t most) noexcept {
   list.add("completions", link->completions);
   list.add("receives", link->receives);
   list.add("registrations", link->registrations.made);
+  list.add("device_guid", be64toh(g_verbs.get_device_guid(link->e.verbs->device)));
   list.add("pd", link->e.pd->handle);
   list.add("cq", link->e.send_cq->handle);
   const PortEvents& port = link->e.tenancy->port(link->e.port_num);

@@ -403,6 +403,16 @@ TEST(RdmaEndpoint, ChoosesItsGid) {
   End c("rdma://0.0.0.0:1"), d("rdma://0.0.0.0:1");
   meet(c, d);
   exchange(c, d);
+  rc_device best = {};
+  best.size = sizeof best;
+  for (uint32_t i = 0; best.active == 0; ++i) ASSERT_RC(RC_OK, rc_device_info(i, &best));
+  const uint8_t ipv4[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+  EXPECT_EQ(0, memcmp(ipv4, best.gid, sizeof ipv4));  // the tests' address is one, so there is one
+  int64_t value = -1;
+  EXPECT_RC(RC_OK, rc_channel_figure(c.channel, "device_guid", &value));
+  EXPECT_EQ(best.guid, static_cast<uint64_t>(value));
+  EXPECT_RC(RC_OK, rc_channel_figure(c.channel, "gid", &value));
+  EXPECT_EQ(best.gid_index, value);
 }
 
 // Nobody tells that the peer is gone but the retries.

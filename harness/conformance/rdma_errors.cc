@@ -49,7 +49,7 @@ TEST_F(RdmaErrors, PortThatIsNotThere) { expect_connect(RC_E_NO_DEVICE, "?port=2
 TEST_F(RdmaErrors, AddressOfNoDevice) {
   expect_listen(RC_E_NO_DEVICE, "rdma://192.0.2.1:7000", "192.0.2.1");
   rc_channel channel{0};
-  EXPECT_RC_NAMES(RC_E_NO_LISTENER, "192.0.2.1",
+  EXPECT_RC_NAMES(RC_E_UNREACHABLE, "192.0.2.1",
                   rc_connect(ctx_, "rdma://192.0.2.1:7000", nullptr, 20 * kShort, &channel));
 }
 

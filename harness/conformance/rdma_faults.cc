@@ -316,6 +316,9 @@ TEST_P(RdmaWire, SomeLossChangesNoByte) {
     bool heavy = strcmp(loss, "loss 10%") == 0;  // seven tries are not enough for one packet in 100,000
     stream((long_form() ? 400 : heavy ? 10 : 40) * kCapacity);
     mend();
+    disconnect();
+    connect();
+    stream(kCapacity);
   }
 }
 

@@ -64,6 +64,16 @@ uint32_t active_mtu() {
   }
 }
 
+// One that is listed, with the GID that is its best: RoCE v2 and IPv4 where it has such.
+bool is_port(int64_t guid, int64_t port, int64_t gid) {
+  rc_device device = {};
+  device.size = sizeof device;
+  for (uint32_t i = 0; rc_device_info(i, &device) == RC_OK; ++i) {
+    if (device.guid == static_cast<uint64_t>(guid) && device.port == port) return device.gid_index == gid;
+  }
+  return false;
+}
+
 }  // namespace
 
 TEST_F(RdmaKnob, DefaultsAreTold) {
@@ -79,6 +89,7 @@ TEST_F(RdmaKnob, DefaultsAreTold) {
     EXPECT_EQ(3, figure(channel, "qp_state"));  // ready to send
     EXPECT_LE(256, figure(channel, "mtu"));
     EXPECT_EQ(0, figure(channel, "port_downs"));
+    EXPECT_TRUE(is_port(figure(channel, "device_guid"), figure(channel, "port"), figure(channel, "gid")));
   }
   EXPECT_EQ(figure(near_, "qp_num"), figure(far_, "peer_qp_num"));
   EXPECT_EQ(figure(far_, "psn"), figure(near_, "peer_psn"));

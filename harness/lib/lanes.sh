@@ -64,7 +64,7 @@ run_rdma_lane() {
     echo "no RDMA device here, and no kernel for a guest that has one" >"$results/skipped"
   else
     harness/guest/run --time-limit "${RC_GUEST_TIME_LIMIT_S:-2400}" --share "$results" --env GTEST_FILTER \
-      --env RC_LANE_TIMEOUT_S "${in_guest[@]}" "$results" "${programs[@]}" || true
+      --env RC_LONG --env RC_LANE_TIMEOUT_S "${in_guest[@]}" "$results" "${programs[@]}" || true
   fi
 }
 
