@@ -928,7 +928,8 @@ int32_t rc_message_release(rc_channel channel);
  *
  * ORDER. Operations of one channel are done in the order in which they were posted. What was posted before a put,
  * commit or send is done before the peer gets those bytes: write, then put, and the notice never overtakes the bytes. A
- * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
+ * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room, or, to give memory back
+ * or up, for reads of it.
  *
  * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
  * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant whose
