@@ -129,6 +129,7 @@ class Channel {
   Code revoke(uint64_t grant) noexcept;
   Code remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns, uint64_t* remote) noexcept;
   Code remote_return(uint64_t remote, int64_t timeout_ns) noexcept;
+  Code remote_release(uint64_t remote) noexcept;
   Code remote_get(int64_t timeout_ns, uint64_t* remote) noexcept;
   Code region_get(int64_t timeout_ns, uint64_t* region) noexcept;
   Code imm_get(int64_t timeout_ns, uint32_t* imm) noexcept;

@@ -131,6 +131,13 @@ Code Channel::remote_return(uint64_t remote, int64_t timeout_ns) noexcept {
       timeout_ns);
   if (!over) ops_->detach(request);
   if (code == kOk) ops_->forget_remote(remote);
+  if (ops_->behind()) allow_straight(kPutSide);
+  return code;
+}
+
+Code Channel::remote_release(uint64_t remote) noexcept {
+  Code code = ops_->release(remote);
+  if (ops_->behind()) allow_straight(kPutSide);
   return code;
 }
 

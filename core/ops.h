@@ -282,6 +282,8 @@ class Ops {
   uint32_t room_for(uint64_t left) noexcept;
   bool send_item(uint32_t item) noexcept;
   bool send_request(uint32_t slot) noexcept;
+  // Bytes of that memory are on their way to here: it is not given back before (O3).
+  bool reads_from(const RemoteKey& key) const noexcept;
   bool send_answer(uint32_t slot) noexcept;
   Code publish() noexcept;
   uint32_t place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept;

@@ -1,4 +1,5 @@
 // Grants: rights, leases, revoking, tokens, memory of the peer's, giving back.
+#include <algorithm>
 #include <vector>
 
 #include "harness/conformance/memory_pair.h"
@@ -284,6 +285,29 @@ TEST_P(RemoteMemory, WhatWasGrantedComesBackToo) {
   EXPECT_EQ(1u, far_count(0, 1, 1));
   EXPECT_EQ(RC_E_HANDLE, far().call(on(Op::kRevoke)).code);
   EXPECT_FAR(RC_OK, 0u, far().call(on(Op::kMrFree)));
+}
+
+// What was posted before is read, and what is put afterwards is got when the grant has ended.
+TEST_P(RemoteMemory, GoesBackBehindItsReads) {
+  for (uint64_t n : {uint64_t{8}, uint64_t{200000}}) {
+    for (bool given_back : {true, false}) {
+      SCOPED_TRACE(std::to_string(n) + (given_back ? " bytes, given back" : " bytes, given up"));
+      lend(n);
+      memset(local(), 1, n);
+      rc_request request{0};
+      far().start(Far::bytes(Op::kGet, 1));
+      ASSERT_RC(RC_OK, rc_read(local_, 0, remote_, 0, n, &request));
+      ASSERT_RC(RC_OK, given_back ? rc_remote_give_back(remote_, kPatience) : rc_remote_release(remote_));
+      put(1);
+      EXPECT_FAR(RC_OK, 1u, far().finish());
+      if (given_back) {
+        EXPECT_EQ(RC_OK, far_soon(on(Op::kTakeBack)).code);
+      }
+      EXPECT_FAR(RC_OK, 0u, far().call(on(Op::kMrFree)));
+      EXPECT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+      EXPECT_EQ(static_cast<ptrdiff_t>(n), std::count(local(), local() + n, kFarByte));
+    }
+  }
 }
 
 TEST_P(RemoteMemory, ThePolicyOfThePeerHolds) {
