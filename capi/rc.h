@@ -753,11 +753,11 @@ int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
 
 /* Leaves a mesh: closes all its channels, so that the others are told RC_MEMBER_LOST with RC_E_CLOSED.
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
- * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
- * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free
- * tells. The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close
- * does it too. Since: 0.2. */
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (as rc_channel_close; all are closed, and the
+ * reason is of the first channel of which it is so). Blocks: until calls of other threads on the mesh and its channels
+ * have been woken and have left (they return RC_E_CLOSING), and while the slices of direct grants are copied, as
+ * rc_mesh_event does where a member's next channel takes the place of its old one; of a grant that could not be taken
+ * back then rc_mr_free alone tells. Threads: any. Order: rc_close does it too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
