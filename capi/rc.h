@@ -754,11 +754,11 @@ int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
 
 /* Leaves a mesh: closes all its channels, so that the others are told RC_MEMBER_LOST with RC_E_CLOSED.
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
- * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
- * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free
- * tells. The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close
- * does it too. Since: 0.2. */
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (as rc_channel_close; all are closed, and the
+ * reason is of the first channel of which it is so). Blocks: until calls of other threads on the mesh and its channels
+ * have been woken and have left (they return RC_E_CLOSING), and while the slices of direct grants are copied, as
+ * rc_mesh_event does where a member's next channel takes the place of its old one; of a grant that could not be taken
+ * back then rc_mr_free alone tells. Threads: any. Order: rc_close does it too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
@@ -1092,7 +1092,8 @@ int32_t rc_remote_open(rc_channel channel, const uint8_t token[RC_TOKEN_BYTES], 
  * program is not asked. Parameters: channel; bytes; rights; lease_ns - as rc_mr_grant; timeout_ns; remote - out.
  * Returns: RC_OK; RC_E_LIMIT (the peer's policy forbids it, or the lease is too long); RC_E_POOL (the peer's region
  * pool or the grants are used up, or all requests are in flight); RC_E_SIZE (0 bytes); RC_E_INVALID; RC_E_WOULD_BLOCK,
- * RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. Blocks: until the peer has
+ * RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. After the lease the peer frees the
+ * region when it needs the room, and a use of it is RC_E_EXPIRED before that and afterwards. Blocks: until the peer has
  * answered. Threads: put side. Order: as posted. Since: 0.2. */
 int32_t rc_remote_alloc(rc_channel channel, uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
                         rc_remote* remote);
@@ -1130,7 +1131,7 @@ int32_t rc_remote_release(rc_remote remote);
 /* Writes bytes of a region into the peer's memory.
  * Parameters: mr, offset, bytes - the local slice, access RC_MR_READ; remote, remote_offset - where to; request - out
  * or NULL. Returns: RC_OK: it is posted; RC_E_RANGE; RC_E_RIGHTS (of the region, or of the grant); RC_E_REVOKED;
- * RC_E_EXPIRED (of a direct grant; of others rc_request_wait says it);
+ * RC_E_EXPIRED (of a direct grant, or told by the owner before; else rc_request_wait says it);
  * RC_E_POOL (requests_max are in flight; direct over rdma: in 64 regions); direct over rdma, where the region cannot be
  * registered: RC_E_NO_MEMORY (ulimit -l), RC_E_IN_USE (it is granted directly over shm), RC_E_SYSTEM; RC_E_HANDLE;
  * RC_E_FORKED; RC_E_BUSY; RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_NO_DEVICE, RC_E_SYSTEM (this end's device or

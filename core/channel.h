@@ -195,6 +195,7 @@ class Channel {
   // Until next() has something.
   template <class Next>
   Code wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept;
+  Code wait_for_answer(uint64_t request, int64_t timeout_ns, uint64_t* remote) noexcept;
   // Changes whenever something was done for the peer.
   uint64_t served_ops() const noexcept { return ops_ != nullptr ? ops_->applied() : 0; }
   // Operations were posted that the peer cannot see yet.

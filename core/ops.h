@@ -261,7 +261,7 @@ class Ops {
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
-  static constexpr int64_t kGoneNs = 0;                    // when a direct grant has expired whose owner said so
+  static constexpr int64_t kGoneNs = 0;                    // when a lease is over whose owner said so
   static constexpr uint32_t kPublishMost = 4;              // a frame that wraps somewhere, and the tail
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 

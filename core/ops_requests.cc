@@ -68,6 +68,7 @@ Ops::Request& Ops::new_request(bool detached) noexcept {
   r.done = r.remote = r.ticket = r.value = 0;
   r.result = kOk;
   r.by_nic = r.kept = false;
+  r.far_expires_ns = kNeverNs;
   return r;
 }
 
@@ -301,6 +302,7 @@ bool Ops::take_done(const OpFrame& f) noexcept {
   bool possible = false;
   for (Code code : kPossible) possible |= code == result;
   if (!possible || r.state != Request::kSent || (r.frame.type == kOpRead && result == kOk)) return false;
+  if (result == kRevoked && r.far_expires_ns == kGoneNs) result = kExpired;  // the owner has no more of the key by now
   if (r.frame.type == kOpAlloc && result == kOk) {
     uint32_t slot = f.key.slot();
     if (slot >= kGrantsMax || f.compare > static_cast<uint64_t>(kLeaseMaxNs)) return false;
