@@ -50,8 +50,10 @@ class Gather {
   Code keep(const NicTable& nic, Link* link, Regions* regions, bool may_enter) noexcept {
     for (uint32_t i = 0; i < count_; ++i) {
       NicRegion* known = nic.find(link, parts_[i].region);
-      Code code = known != nullptr ? kOk : may_enter ? nic.enter(link, regions, parts_[i].region, &known) : kWouldBlock;
-      if (code != kOk || known == nullptr) return code;
+      if (known == nullptr) {
+        Code code = may_enter ? nic.enter(link, regions, parts_[i].region, &known) : kWouldBlock;
+        if (code != kOk) return code;
+      }
       known->keep();
       parts_[i].kept = known;
     }
