@@ -161,7 +161,7 @@ Code Ops::serve() noexcept {
 Code Ops::serve_locked() noexcept {
   if (wrong_ != nullptr) return kCorrupt;
   if (over_) return kOk;
-  Code code = drain();
+  Code code = arrived() ? drain() : kOk;
   if (code == kOk) land();
   return code == kOk ? pump() : code;
 }
@@ -379,8 +379,8 @@ bool Ops::send_request(uint32_t slot) noexcept {
     frame.compare = r.done;
     frame.bytes = room_for(r.frame.value - r.done);
     if (frame.bytes == 0) return false;
-    uint8_t* at = nullptr;
-    if (r.local.at(r.done, &at).bytes < frame.bytes || !lend(frame, at)) {
+    Gather::Part part = r.local.at(r.done);
+    if (part.bytes < frame.bytes || !lend(frame, part.at)) {
       write_frame(frame, [&]() noexcept {
         r.local.each(r.done, frame.bytes, [&](const uint8_t* piece, size_t n) noexcept { tx_.write(piece, n); });
       });
