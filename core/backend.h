@@ -19,6 +19,7 @@
 namespace rc {
 
 class Context;
+class Ops;
 struct Backend;
 
 inline constexpr size_t kIdentityBytes = 64;  // with the NUL
@@ -113,6 +114,7 @@ struct Link : Agreed {
   const Inbox* inbox;  // the peer writes, this end reads; content is peer input
   Inbox* outbox;       // this end's image of the peer's inbox
   uint64_t* landings;  // `requests` words: where a NIC puts what atomics give back (nic.h); null: no regions here
+  Ops* operations;     // what it carries them for; null: nothing, or the channel is not open yet
   // The outbox is the peer's inbox itself: a store is a WRITE, post is never called.
   bool direct;
   // post is done with the bytes of a request when it returns kOk, wherever they lie: what it has not sent by then is in

@@ -51,6 +51,9 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   full_fence_ = full_fence;
   requests_count_ = link->requests;
   link->landings = landings_;
+  link->operations = this;
+  placed_from_ = placed_to_ = 0;
+  full_ = false;
   in_flight_ = by_nic_count_ = 0;
   last_ticket_ = 0;
   open_ = true;
@@ -199,6 +202,7 @@ Code Ops::drain() noexcept {
     if (!execute(frame)) return broken("an op frame of the peer makes no sense");
     RC_STEP("ops: executed, not consumed");
     rx_.consume(sizeof frame + padded(frame.bytes));
+    placed_from_ = placed_to_ = 0;
   }
   applied_.store(rx_.read_index(), std::memory_order_release);  // pairs with the acquire in idle
   return rx_.credit_due() ? tell_credit() : kOk;
@@ -297,21 +301,33 @@ uint32_t Ops::place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexce
   return 2;
 }
 
+WorkRequest Ops::tail_at(const uint64_t* tail) noexcept {
+  return {tail, offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail), sizeof *tail, true};
+}
+
 // With the tail behind them.
 Code Ops::post_written(WorkRequest* wr, uint32_t n) noexcept {
   uint64_t tail = tx_.written();
-  wr[n++] = {&tail, offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail), sizeof tail, true};
+  wr[n++] = tail_at(&tail);
   Code code = link_->ops->post(link_, wr, n);
   if (code == kOk) tx_.set_published();
+  full_ = code == kWouldBlock;
   return code;
 }
 
-// Publishes a frame whose payload stays where it is, without a copy in the outbox. False: nothing happened.
+// Publishes a frame whose payload stays where it is, without a copy in the outbox, and first what is staged, with a
+// tail of its own: what the frame follows is executed before its payload comes (O7). False: nothing happened.
 bool Ops::lend(const OpFrame& frame, const uint8_t* payload) noexcept {
-  bool worthwhile = frame.bytes >= kLendBytes && frame.bytes % 8 == 0 && !behind();  // a full link is not asked twice
-  if (!link_->borrows || !worthwhile || publish() != kOk) return false;
-  WorkRequest wr[kPublishMost];
-  uint32_t n = place(tx_.next(sizeof frame), nullptr, wr);
+  bool worthwhile = frame.bytes >= kLendBytes && frame.bytes % 8 == 0 && !full_;  // a full link is not asked twice
+  if (!link_->borrows || !worthwhile) return false;
+  WorkRequest wr[2 * kPublishMost];
+  uint32_t n = 0;
+  uint64_t before = tx_.written();
+  if (tx_.staged() != 0) {
+    n = place(tx_.unpublished(), nullptr, wr);
+    wr[n++] = tail_at(&before);
+  }
+  n += place(tx_.next(sizeof frame), nullptr, wr + n);
   write_frame(frame);
   n += place(tx_.next(frame.bytes), payload, wr + n);
   tx_.stage(frame.bytes);

@@ -172,6 +172,9 @@ class Ops {
   Code next_imm(uint32_t* imm) noexcept;
   Code next_returned(uint64_t* region) noexcept;
 
+  // Payload on its way, for a link that takes it from a socket (ops_incoming.cc).
+  class Incoming;
+
   // --- direct grants (direct.cc) ---
   // The channel is over: takes that region back. Any thread.
   Code end_direct(uint64_t region) noexcept;
@@ -286,6 +289,7 @@ class Ops {
   bool send_answer(uint32_t slot) noexcept;
   Code publish() noexcept;
   uint32_t place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept;
+  static WorkRequest tail_at(const uint64_t* tail) noexcept;
   Code post_written(WorkRequest* wr, uint32_t n) noexcept;
   bool lend(const OpFrame& frame, const uint8_t* payload) noexcept;
   Code tell_credit() noexcept;
@@ -298,6 +302,13 @@ class Ops {
   bool take_revoke(const OpFrame& frame) noexcept;
   bool take_revoked(const OpFrame& frame) noexcept;
   bool take_data(const OpFrame& frame) noexcept;
+  // Whether it brings what is to come next of its request: of a write of the peer's, of a read of ours.
+  bool fits_write(const OpFrame& frame) const noexcept;
+  bool fits_read(const OpFrame& frame) const noexcept;
+  // Bytes [from, from + n) of the next frame's payload, but for those that are in their place.
+  void copy_payload(uint8_t* to, size_t from, size_t n) noexcept;
+  // Where the next frame's payload from `from` on belongs, at most *n bytes; null: not now.
+  uint8_t* place_of(const OpFrame& frame, size_t from, size_t* n) noexcept;
   bool take_done(const OpFrame& frame) noexcept;
   Code do_atomic(const OpFrame& frame, uint64_t* old) noexcept;
   Code do_alloc(const OpFrame& frame, OpFrame* answer) noexcept;
@@ -396,6 +407,7 @@ class Ops {
   uint32_t channel_slot_ = 0;
   uint32_t requests_count_ = 0;  // agreed
   bool open_ = false;            // there is a link
+  bool full_ = false;            // it had no room for what was posted last
   int timer_fd_ = -1;
   uint32_t in_flight_ = 0;       // requests that the peer has to do, or is to be told of
   uint32_t by_nic_count_ = 0;    // of these, those that the NIC does
@@ -403,6 +415,8 @@ class Ops {
   uint64_t for_peer_bytes_ = 0;  // of regions allocated for the peer
   TxRing<StdAtomics> tx_;
   RxRing<StdAtomics> rx_;
+  size_t placed_from_ = 0,
+         placed_to_ = 0;  // of the next frame's payload these bytes are in their place, not in the ring
   Ringer<StdAtomics> getter_bell_, putter_bell_, server_bell_;
   Request* requests_ = nullptr;
   Answer* answers_ = nullptr;
@@ -432,6 +446,32 @@ class Ops::Locked {
 
  private:
   Ops* ops_;
+};
+
+// The next frame's payload goes straight to where it belongs, past the op ring (O7). While this lives the lock is held,
+// so nothing is revoked, and who takes bytes does not wait.
+class Ops::Incoming {
+ public:
+  // For n bytes that are to come at ring_at, counted from the op ring's first byte; ops null: none of these.
+  Incoming(Ops* ops, size_t ring_at, size_t n) noexcept;
+  ~Incoming() {
+    if (ops_ != nullptr) ops_->lock_.unlock();
+  }
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  // null: they belong into the ring.
+  uint8_t* place() const noexcept { return place_; }
+  // So many of them belong there.
+  size_t bytes() const noexcept { return bytes_; }
+  // So many have come.
+  void arrived(size_t n) noexcept;
+
+ private:
+  Ops* ops_;
+  uint8_t* place_ = nullptr;
+  size_t from_ = 0;
+  size_t bytes_ = 0;
 };
 
 }  // namespace rc

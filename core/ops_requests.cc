@@ -282,15 +282,20 @@ void Ops::detach(uint64_t request) noexcept {
 
 // ------------------------------------------------------------------------------------------------------------- answers
 
-bool Ops::take_data(const OpFrame& f) noexcept {
+bool Ops::fits_read(const OpFrame& f) const noexcept {
   if (f.request >= requests_count_) return false;
-  Request& r = requests_[f.request];
+  const Request& r = requests_[f.request];
   bool asked = r.state == Request::kSent && r.frame.type == kOpRead;
-  if (!asked || f.compare != r.done || f.bytes == 0 || f.bytes > r.frame.value - r.done) return false;
-  size_t skip = sizeof f;
+  return asked && f.compare == r.done && f.bytes != 0 && f.bytes <= r.frame.value - r.done;
+}
+
+bool Ops::take_data(const OpFrame& f) noexcept {
+  if (!fits_read(f)) return false;
+  Request& r = requests_[f.request];
+  size_t from = 0;
   r.local.each(r.done, f.bytes, [&](uint8_t* at, size_t n) noexcept {
-    rx_.copy_out(at, n, skip);
-    skip += n;
+    copy_payload(at, from, n);
+    from += n;
   });
   r.done += f.bytes;
   if (r.done == r.frame.value) finish(r, kOk, 0);

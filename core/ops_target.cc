@@ -210,18 +210,21 @@ void Ops::owe(uint32_t slot, const OpFrame& answer) noexcept {
   pending_.store(true, std::memory_order_relaxed);
 }
 
-bool Ops::take_write(const OpFrame& f) noexcept {
+bool Ops::fits_write(const OpFrame& f) const noexcept {
   if (f.request >= requests_count_) return false;
-  Answer& a = answers_[f.request];
-  if (f.compare == 0) {
-    if (a.state != Answer::kNone) return false;
-    a = {Answer::kWriting, f, 0, kOk};
-  }
+  const Answer& a = answers_[f.request];
   bool next = a.state == Answer::kWriting && a.frame.type == f.type && a.frame.value == f.value && a.done == f.compare;
-  if (!next || f.bytes == 0 || f.bytes > f.value - a.done) return false;
+  if (f.compare == 0 ? a.state != Answer::kNone : !next) return false;
+  return f.bytes != 0 && f.bytes <= f.value - f.compare;
+}
+
+bool Ops::take_write(const OpFrame& f) noexcept {
+  if (!fits_write(f)) return false;
+  Answer& a = answers_[f.request];
+  if (f.compare == 0) a = {Answer::kWriting, f, 0, kOk};
   Grant* g = nullptr;
   if (a.result == kOk) a.result = check(f.key, kWrite, f.offset, f.value, &g);
-  if (a.result == kOk) rx_.copy_out(g->piece.at + f.offset + f.compare, f.bytes, sizeof f);
+  if (a.result == kOk) copy_payload(g->piece.at + f.offset + f.compare, 0, f.bytes);
   a.done += f.bytes;
   if (a.done < f.value) {
     RC_STEP("ops: a piece landed");

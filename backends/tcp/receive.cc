@@ -5,6 +5,7 @@
 
 #include "backends/tcp/link.h"
 #include "core/mutex_lock.h"
+#include "core/ops.h"
 #include "core/step.h"
 
 namespace rc {
@@ -32,7 +33,7 @@ constexpr uint64_t kGetter = offsetof(Inbox, getter);
 constexpr uint64_t kOpTail = offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail);
 constexpr uint64_t kOpCredit = offsetof(Inbox, op_credit);
 
-enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide, kWantsCredit = 4 };
+enum News : uint32_t { kForGetter = 1u << kGetSide, kForPutter = 1u << kPutSide, kWantsCredit = 4, kFrames = 8 };
 
 bool corrupt(TcpLink* link, const char* text) noexcept {
   end_link(link, kCorrupt, text);
@@ -57,7 +58,7 @@ bool apply_word(TcpLink* link, uint64_t offset, const uint8_t* bytes, uint32_t* 
       break;
     case kOpTail:
       to = &link->own_inbox->op_line.tail;
-      *news |= kForGetter | kForPutter;
+      *news |= kForGetter | kForPutter | kFrames;
       break;
     case kOpCredit:
       to = &link->own_inbox->op_credit;
@@ -150,23 +151,42 @@ void apply_staged(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   if (at != 0 && stage->bytes != 0) memmove(stage->data, stage->data + at, stage->bytes);
 }
 
+// Takes what the socket has: at most *direct bytes of a WRITE to where they belong, what follows into the stage.
+// *direct: how many were asked for.
+ssize_t receive_pieces(TcpLink* link, Stage* stage, size_t* direct, size_t* room) noexcept {
+  uint64_t op_ring = kRingOffset + op_ring_at(link->ring_bytes);
+  bool payload = *direct >= kLendBytes && link->write_at >= op_ring;
+  Ops::Incoming incoming(payload ? link->operations : nullptr, link->write_at - op_ring, *direct);
+  uint8_t* to = reinterpret_cast<uint8_t*>(link->own_inbox) + link->write_at;
+  if (incoming.place() != nullptr) {
+    to = incoming.place();
+    *direct = incoming.bytes();
+  }
+  *room = *direct == link->write_left ? kAheadBytes : 0;  // nothing is staged
+  iovec pieces[2] = {{to, *direct}, {stage->data, *room}};
+  msghdr message = {};
+  message.msg_iov = pieces;
+  message.msg_iovlen = *room != 0 ? 2 : 1;
+  ssize_t n;
+  do {
+    n = recvmsg(link->socket, &message, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0 && incoming.place() != nullptr) incoming.arrived(static_cast<size_t>(n) < *direct ? n : *direct);
+  return n;
+}
+
 // One recv: the rest of a WRITE goes straight to its place, what follows is staged. Returns whether more may be there.
 bool receive_once(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   size_t direct = link->write_left < kPieceBytes ? link->write_left : kPieceBytes;
   size_t room = sizeof stage->data - stage->bytes;
-  if (direct != 0) room = direct == link->write_left ? kAheadBytes : 0;  // then nothing is staged
   ssize_t n;
-  do {
-    if (direct == 0) {
+  if (direct != 0) {
+    n = receive_pieces(link, stage, &direct, &room);
+  } else {
+    do {
       n = recv(link->socket, stage->data + stage->bytes, room, MSG_DONTWAIT);
-    } else {
-      iovec pieces[2] = {{reinterpret_cast<uint8_t*>(link->own_inbox) + link->write_at, direct}, {stage->data, room}};
-      msghdr message = {};
-      message.msg_iov = pieces;
-      message.msg_iovlen = room != 0 ? 2 : 1;
-      n = recvmsg(link->socket, &message, MSG_DONTWAIT);
-    }
-  } while (n < 0 && errno == EINTR);
+    } while (n < 0 && errno == EINTR);
+  }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) return false;
   if (n <= 0) {
     end_link(link, kPeerDead, "the peer died or dropped the connection without closing; reconnect");
@@ -208,7 +228,9 @@ void receive_frames(TcpLink* link, Side self) noexcept {
   Stage stage;
   stage.bytes = link->rest_bytes;
   memcpy(stage.data, link->rest, link->rest_bytes);
-  for (int i = 0; i < kReceivesMost; ++i) {
+  // Op frames that were published are executed by the caller before more comes: payload behind them may then go to its
+  // place.
+  for (int i = 0; i < kReceivesMost && (news & kFrames) == 0; ++i) {
     if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &stage, &news)) break;
   }
   // What is left is the beginning of a frame, unless the link is over.

@@ -109,6 +109,8 @@ void Honest::SetUp() {
   config.channels_max = 8;
   config.rings_max = 16;
   config.ring_bytes = 65536;
+  config.mr_bytes = mr_bytes_;
+  config.op_ring_bytes = op_ring_;
   ASSERT_RC(RC_OK, rc_open(&config, &ctx_));
   ASSERT_RC(RC_OK, rc_listen(ctx_, "tcp://127.0.0.1:0", nullptr, &listener_));
   char uri[160];
@@ -126,6 +128,8 @@ void Honest::TearDown() {
 Socket Honest::meet(rc_channel* channel) {
   Socket raw = Socket::connect_to(port_);
   rc::Hello ask = say(rc::Hello::kAsk), go;
+  ask.op_ring_bytes = op_ring_;
+  ask.requests = kRequests;
   EXPECT_TRUE(raw.send(&ask, sizeof ask));
   EXPECT_RC(RC_OK, rc_accept(listener_, kPatience, channel));
   EXPECT_TRUE(raw.receive(&go, sizeof go));

@@ -20,6 +20,7 @@ inline constexpr int64_t kMs = INT64_C(1000) * 1000;
 inline constexpr int64_t kPatience = 20'000 * kMs;
 inline constexpr int64_t kShort = 20 * kMs;
 inline constexpr uint64_t kRing = 4096;
+inline constexpr uint32_t kRequests = 8;
 
 inline constexpr uint64_t kTail = 8;
 inline constexpr uint64_t kCredit = 128;
@@ -68,6 +69,8 @@ class Honest : public testing::Test {
   void expect_refused(const void* opening, size_t bytes, int32_t code);
   void expect_serves();
 
+  uint32_t mr_bytes_ = 0;  // not 0: channels have operations, if the client wants them, ...
+  uint32_t op_ring_ = 0;   // ... and so large an op ring
   rc_ctx ctx_ = {0};
   rc_listener listener_ = {0};
   std::string uri_;
