@@ -30,7 +30,9 @@ uint8_t* Ops::place_of(const OpFrame& f, size_t from, size_t* n) noexcept {
   Grant* g = nullptr;
   if (from >= f.bytes || f.bytes > payload_max(rx_.capacity())) return nullptr;
   if (f.type == kOpData && fits_read(f)) {
-    in_a_row = requests_[f.request].local.at(f.compare + from, &at).bytes;
+    Gather::Part part = requests_[f.request].local.at(f.compare + from);
+    at = part.at;
+    in_a_row = part.bytes;
   } else if ((f.type == kOpWrite || f.type == kOpWriteImm) && fits_write(f)) {
     bool refused = f.compare != 0 && answers_[f.request].result != kOk;
     if (!refused && check(f.key, kWrite, f.offset, f.value, &g) == kOk) at = g->piece.at + f.offset + f.compare + from;
