@@ -259,7 +259,7 @@ Code rdma_backend_listen(Context&, ListenPoint* p) noexcept {
   point->wake_fd = point->fd = -1;
   sockaddr_storage address;
   Code code = read_knobs(p->uri, &point->knobs);
-  if (code == kOk) code = open_verbs();
+  if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(p->uri, point->knobs);
   if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);
   if (code != kOk) return code;

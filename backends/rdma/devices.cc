@@ -119,14 +119,18 @@ Code find_place(const Uri& uri, const Knobs& knobs, const sockaddr_storage& addr
   ibv_device** list = g_verbs.get_device_list(&n);
   if (list == nullptr) return fail_errno(kSystem, "listing the RDMA devices", errno);
   bool found = false;
+  Code closed = kOk;  // of one that cannot be opened
   for (int i = 0; i < n && !found; ++i) {
     if (knobs.device[0] != '\0' && strcmp(knobs.device, g_verbs.get_device_name(list[i])) != 0) continue;
-    ibv_context* verbs = g_verbs.open_device(list[i]);
-    found = verbs != nullptr && find_port(knobs, of_address, verbs, place);
-    if (verbs != nullptr && !found) g_verbs.close_device(verbs);
+    ibv_context* verbs = nullptr;
+    Code code = open_device(list[i], &verbs);
+    if (code != kOk) closed = code;
+    found = code == kOk && find_port(knobs, of_address, verbs, place);
+    if (code == kOk && !found) g_verbs.close_device(verbs);
   }
   g_verbs.free_device_list(list);
   if (found) return kOk;
+  if (closed != kOk) return closed;
   return fail(kNoDevice,
               "%s: no active RDMA port has a GID that would do%s; rdma link show, and "
               "/sys/class/infiniband/*/ports/*/gids, tell what there is",
@@ -145,9 +149,12 @@ Code rdma_device(uint32_t wanted, Device* to) noexcept {
   uint32_t left = wanted;
   code = kRange;
   for (int i = 0; i < n && code == kRange; ++i) {
-    ibv_context* verbs = g_verbs.open_device(list[i]);
+    ibv_context* verbs = nullptr;
     ibv_device_attr attr = {};
-    if (verbs == nullptr || g_verbs.query_device(verbs, &attr) != 0) {
+    Code opened = open_device(list[i], &verbs);
+    if (opened != kOk) {
+      code = opened;
+    } else if (g_verbs.query_device(verbs, &attr) != 0) {
       code = fail_errno(kSystem, "asking an RDMA device what it is", errno);
     } else if (left >= attr.phys_port_cnt) {
       left -= attr.phys_port_cnt;

@@ -66,7 +66,7 @@ constexpr uint32_t mtu_bytes(ibv_mtu mtu) noexcept { return 128u << static_cast<
 Code make_event_channel(rdma_event_channel** channel) noexcept;
 
 // --- limits.cc ---
-// dev= names a device that is there. Also if nothing is named.
+// dev= names a device that is there and can be opened. Also if nothing is named.
 Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept;
 // The endpoint's device and port can do what the knobs ask for; chooses what they leave open.
 Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
