@@ -90,6 +90,7 @@ Gids look_at_gids(ibv_context* verbs, uint8_t port_num, const ibv_port_attr& por
     ibv_gid gid = {};
     if (g_verbs.query_gid(verbs, port_num, i, &gid) != 0 || is_empty(gid)) continue;
     ++found.used;
+    if (static_cast<uint32_t>(i) > kGidMost) continue;
     if (address != nullptr && memcmp(address, &gid, sizeof gid) != 0) continue;
     int r = rank(gid, is_roce_v2(device, port_num, static_cast<uint32_t>(i)));
     if (r <= best) continue;

@@ -134,6 +134,13 @@ Code open_verbs() noexcept {
   Code code = list != nullptr ? open_any(list, devices) : kOk;
   if (list != nullptr) g_verbs.free_device_list(list);
   if (list == nullptr || devices == 0) {
+    // rdma-core lists no device whose file is not there.
+    if (access("/sys/class/infiniband_verbs/uverbs0", F_OK) == 0) {
+      return fail_plain(
+          kNoDevice,
+          "this machine has an RDMA device, but there is no /dev/infiniband/uverbs0; a container is given "
+          "it by --device /dev/infiniband/uverbs0 --device /dev/infiniband/rdma_cm");
+    }
     return fail_plain(kNoDevice,
                       "this machine has no RDMA device; soft-RoCE makes one: modprobe rdma_rxe && "
                       "rdma link add rxe0 type rxe netdev eth0");
