@@ -520,11 +520,12 @@ int32_t rc_progress_all(rc_ctx ctx);
 
 /* Starts to listen at a URI.
  * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
- * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG;
- * RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
- * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
- * RC_E_NO_DEVICE (rdma: no device, library or port that would do, or that this process may open); RC_E_UNSUPPORTED;
- * RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
+ * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI (rdma: also what the device with
+ * that address cannot do); RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's);
+ * RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST;
+ * RC_E_UNREACHABLE (an address that this machine does not have); RC_E_NO_DEVICE (rdma: no device, library or port that
+ * would do, or that this process may open); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's
+ * name. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.

@@ -34,10 +34,6 @@ int rank(const ibv_gid& gid, bool v2) noexcept {
   return (v2 ? 4 : 0) + (ipv4 ? 2 : 0) + (link_local ? 0 : 1);
 }
 
-bool is_active(ibv_context* verbs, uint8_t port_num, ibv_port_attr* port) noexcept {
-  return g_verbs.query_port(verbs, port_num, port) == 0 && port->state == IBV_PORT_ACTIVE;
-}
-
 // Of an open device the port that will do.
 bool find_port(const Knobs& knobs, const ibv_gid* address, ibv_context* verbs, Place* place) noexcept {
   ibv_device_attr device = {};
@@ -74,6 +70,10 @@ void describe(ibv_context* verbs, uint32_t n, Device* to) noexcept {
 }
 
 }  // namespace
+
+bool is_active(ibv_context* verbs, uint8_t port_num, ibv_port_attr* port) noexcept {
+  return g_verbs.query_port(verbs, port_num, port) == 0 && port->state == IBV_PORT_ACTIVE;
+}
 
 bool is_empty(const ibv_gid& gid) noexcept {
   for (size_t i = 8; i < sizeof gid.raw; ++i) {  // an empty one may still have its subnet's prefix

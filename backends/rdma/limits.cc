@@ -128,6 +128,13 @@ Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept {
 }
 
 Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
+  // Its connections come about in another way, it has no WRITE with immediate and no atomics, and a completed send has
+  // not arrived yet.
+  if (e->verbs->device->transport_type == IBV_TRANSPORT_IWARP)
+    return fail(kNoDevice,
+                "%s: %s is an iWARP device, these are not supported yet; use one of InfiniBand or RoCE, or "
+                "tcp://",
+                uri.text, name_of(e));
   ibv_port_attr port = {};
   Code code = check_port(uri, knobs, &port, e);
   if (code == kOk) code = check_path(uri, knobs, port, e);

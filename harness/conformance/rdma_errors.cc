@@ -89,7 +89,10 @@ TEST_F(RdmaErrors, HostThatIsNoName) {
   expect_listen(RC_E_NO_HOST, "rdma://no.such.host.invalid:7000", "no.such.host.invalid");
 }
 
-TEST_F(RdmaErrors, MoreThanTheDeviceCan) { expect_connect(RC_E_URI, "?inline=4096", "inline=4096"); }
+TEST_F(RdmaErrors, MoreThanTheDeviceCan) {
+  expect_connect(RC_E_URI, "?inline=4096", "inline=4096");
+  expect_listen(RC_E_URI, rdma_uri("?sge=64"), "sge=64");  // the device is known by the address
+}
 
 TEST_F(RdmaErrors, NobodyListensUntilTheDeadline) {
   rc_channel channel{0};

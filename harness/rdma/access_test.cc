@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "backends/rdma/verbs.h"
+#include "backends/rdma/endpoint.h"
 #include "capi/rc.h"
 
 namespace {
@@ -117,5 +117,17 @@ TEST_F(RdmaAccess, RdmaCmIsNamedWhereItIsNeeded) {
   if (access("/dev/infiniband/rdma_cm", R_OK | W_OK) == 0) GTEST_SKIP() << "rdma_cm can be opened here";
   expect(RC_E_NO_DEVICE, listen("rdma://127.0.0.1:7000"), "/dev/infiniband/rdma_cm");
   expect(RC_E_NO_DEVICE, connect("rdma://127.0.0.1:7000"), "/dev/infiniband/rdma_cm");
+}
+
+TEST_F(RdmaAccess, IwarpIsRefusedByName) {
+  rc::Uri uri;
+  rc::Knobs knobs;
+  rc::Endpoint e = {};
+  e.verbs = &g_context;
+  ASSERT_EQ(rc::kOk, uri.parse("rdma://192.0.2.1:7000"));
+  ASSERT_EQ(rc::kOk, rc::read_knobs(uri, &knobs));
+  g_device.transport_type = IBV_TRANSPORT_IWARP;
+  expect(RC_E_NO_DEVICE, rc::check_device(uri, knobs, &e), "none0 is an iWARP device");
+  g_device.transport_type = IBV_TRANSPORT_IB;
 }
 #endif
