@@ -233,7 +233,7 @@ int32_t rc_remote_give_back(rc_remote remote, int64_t timeout_ns) {
 
 int32_t rc_remote_release(rc_remote remote) {
   return on_part(remote.id, "remote memory", kPutSide,
-                 [&](Channel& c) noexcept { return c.ops()->release(remote.id); });
+                 [&](Channel& c) noexcept { return c.remote_release(remote.id); });
 }
 
 // ---------------------------------------------------------------------------------------------------------- operations

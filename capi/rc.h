@@ -756,11 +756,11 @@ int32_t rc_mesh_info(rc_mesh mesh, rc_mesh_state* state);
 
 /* Leaves a mesh: closes all its channels, so that the others are told RC_MEMBER_LOST with RC_E_CLOSED.
  * Parameters: mesh - the handle is an error from now on, and so are those of its channels.
- * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED.
- * Blocks: until calls of other threads on the mesh and its channels have been woken and have left (they return
- * RC_E_CLOSING), and while the slices of direct grants are copied; of one that could not be taken back rc_mr_free
- * tells. The same holds where a member's next channel takes the place of its old one. Threads: any. Order: rc_close
- * does it too. Since: 0.2. */
+ * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_NO_SPACE, RC_E_NO_MEMORY (as rc_channel_close; all are closed, and the
+ * reason is of the first channel of which it is so). Blocks: until calls of other threads on the mesh and its channels
+ * have been woken and have left (they return RC_E_CLOSING), and while the slices of direct grants are copied, as
+ * rc_mesh_event does where a member's next channel takes the place of its old one; of a grant that could not be taken
+ * back then rc_mr_free alone tells. Threads: any. Order: rc_close does it too. Since: 0.2. */
 int32_t rc_mesh_close(rc_mesh mesh);
 
 /* ------------------------------------------------------------------------------------------------- Bytes */
@@ -931,7 +931,8 @@ int32_t rc_message_release(rc_channel channel);
  *
  * ORDER. Operations of one channel are done in the order in which they were posted. What was posted before a put,
  * commit or send is done before the peer gets those bytes: write, then put, and the notice never overtakes the bytes. A
- * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room.
+ * put therefore waits, or is RC_E_WOULD_BLOCK, while operations posted before it wait for room, or, to give memory back
+ * or up, for reads of it.
  *
  * END. After rc_grant_revoke, the end of the lease, or the end of the channel, no remote access can touch the memory:
  * the owner checks every one of them against its own table, by a capability of 128 random bits. A direct grant whose
@@ -1029,7 +1030,7 @@ int32_t rc_slice_next(rc_slice* rest, uint64_t bytes, rc_slice* next);
 
 /* Grants the peer of a channel access to a slice of a region and announces it: the peer gets it by rc_remote_get.
  * Parameters: channel; mr - of the channel's context; offset, bytes - the slice; rights - RC_MR_*, at most the region's
- * access; with RC_MR_BY_TOKEN nothing is announced, with RC_MR_DIRECT see above; lease_ns - nanoseconds, 0:
+ * access; with RC_MR_BY_TOKEN nothing is announced, with RC_MR_DIRECT see above, not both; lease_ns - nanoseconds, 0:
  * RC_LEASE_DEFAULT, at most RC_LEASE_MAX; of a direct grant also RC_LEASE_NONE; grant - out. Returns: RC_OK;
  * RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY; RC_E_INVALID (rights, lease); RC_E_RANGE; RC_E_RIGHTS (also: a direct one cannot
  * have just these); RC_E_LIMIT (lease); RC_E_POOL (64 grants are given on this channel, or the peer has not taken the
@@ -1062,8 +1063,9 @@ int32_t rc_grant_revoke(rc_grant grant);
 int32_t rc_grant_info(rc_grant grant, rc_lease* lease);
 
 /* Writes a grant down as bytes that may go to the peer by any way; whoever has them on the peer's end of this channel
- * has the access, nobody else has. Parameters: grant; token - out, RC_TOKEN_BYTES bytes. Returns: RC_OK; RC_E_HANDLE;
- * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: put side. Order: none. Since: 0.2. */
+ * has the access, nobody else has. By a token operations are carried, of a direct grant, too. Parameters: grant; token
+ * - out, RC_TOKEN_BYTES bytes. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: put side.
+ * Order: none. Since: 0.2. */
 int32_t rc_grant_token(rc_grant grant, uint8_t token[RC_TOKEN_BYTES]);
 
 /* Takes the next region that the peer has given back: one that it was granted, or had asked for, which is this end's
@@ -1088,12 +1090,13 @@ int32_t rc_remote_get(rc_channel channel, int64_t timeout_ns, rc_remote* remote)
  * none. Since: 0.2. */
 int32_t rc_remote_open(rc_channel channel, const uint8_t token[RC_TOKEN_BYTES], rc_remote* remote);
 
-/* Asks the peer to make a zeroed region and to grant it; the peer's rc_config.peer_* rule, and its program is not
- * asked. Parameters: channel; bytes; rights; lease_ns - as rc_mr_grant; timeout_ns; remote - out. Returns: RC_OK;
- * RC_E_LIMIT (the peer's policy forbids it, or the lease is too long); RC_E_POOL (the peer's region pool or the grants
- * are used up, or all requests are in flight); RC_E_SIZE (0 bytes); RC_E_INVALID; RC_E_WOULD_BLOCK, RC_E_TIMEOUT,
- * RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. Blocks: until the peer has answered. Threads: put
- * side. Order: as posted. Since: 0.2. */
+/* Asks the peer to make a zeroed region and to grant it, not directly; the peer's rc_config.peer_* rule, and its
+ * program is not asked. Parameters: channel; bytes; rights; lease_ns - as rc_mr_grant; timeout_ns; remote - out.
+ * Returns: RC_OK; RC_E_LIMIT (the peer's policy forbids it, or the lease is too long); RC_E_POOL (the peer's region
+ * pool or the grants are used up, or all requests are in flight); RC_E_SIZE (0 bytes); RC_E_INVALID; RC_E_WOULD_BLOCK,
+ * RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. After the lease the peer frees the
+ * region when it needs the room, and a use of it is RC_E_EXPIRED before that and afterwards. Blocks: until the peer has
+ * answered. Threads: put side. Order: as posted. Since: 0.2. */
 int32_t rc_remote_alloc(rc_channel channel, uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
                         rc_remote* remote);
 
@@ -1130,7 +1133,7 @@ int32_t rc_remote_release(rc_remote remote);
 /* Writes bytes of a region into the peer's memory.
  * Parameters: mr, offset, bytes - the local slice, access RC_MR_READ; remote, remote_offset - where to; request - out
  * or NULL. Returns: RC_OK: it is posted; RC_E_RANGE; RC_E_RIGHTS (of the region, or of the grant); RC_E_REVOKED;
- * RC_E_EXPIRED (of a direct grant; of others rc_request_wait says it);
+ * RC_E_EXPIRED (of a direct grant, or told by the owner before; else rc_request_wait says it);
  * RC_E_POOL (requests_max are in flight; direct over rdma: in 64 regions); direct over rdma, where the region cannot be
  * registered: RC_E_NO_MEMORY (ulimit -l), RC_E_IN_USE (it is granted directly over shm), RC_E_SYSTEM; RC_E_HANDLE;
  * RC_E_FORKED; RC_E_BUSY; RC_E_CLOSED; RC_E_PEER_DEAD; RC_E_CORRUPT; RC_E_NO_DEVICE, RC_E_SYSTEM (this end's device or

@@ -129,6 +129,7 @@ class Channel {
   Code revoke(uint64_t grant) noexcept;
   Code remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns, uint64_t* remote) noexcept;
   Code remote_return(uint64_t remote, int64_t timeout_ns) noexcept;
+  Code remote_release(uint64_t remote) noexcept;
   Code remote_get(int64_t timeout_ns, uint64_t* remote) noexcept;
   Code region_get(int64_t timeout_ns, uint64_t* region) noexcept;
   Code imm_get(int64_t timeout_ns, uint32_t* imm) noexcept;
@@ -194,6 +195,7 @@ class Channel {
   // Until next() has something.
   template <class Next>
   Code wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept;
+  Code wait_for_answer(uint64_t request, int64_t timeout_ns, uint64_t* remote) noexcept;
   // Changes whenever something was done for the peer.
   uint64_t served_ops() const noexcept { return ops_ != nullptr ? ops_->applied() : 0; }
   // Operations were posted that the peer cannot see yet.

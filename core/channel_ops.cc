@@ -96,14 +96,10 @@ Code Channel::revoke(uint64_t grant) noexcept {
   return code == kWouldBlock ? ops_->revoke(grant, false) : code;
 }
 
-Code Channel::remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
-                           uint64_t* remote) noexcept {
-  Code code = ops_gate();
-  uint64_t request = 0;
-  if (code == kOk) code = ops_->post_alloc(bytes, rights, lease_ns, &request);
-  if (code != kOk) return code;
+// Nobody will ask for what comes too late.
+Code Channel::wait_for_answer(uint64_t request, int64_t timeout_ns, uint64_t* remote) noexcept {
   bool over = false;
-  code = wait_for_ops(
+  Code code = wait_for_ops(
       kPutSide,
       [&]() noexcept {
         Code c = ops_->collect(request, nullptr, remote);
@@ -115,22 +111,27 @@ Code Channel::remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, in
   return code;
 }
 
+Code Channel::remote_alloc(uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
+                           uint64_t* remote) noexcept {
+  Code code = ops_gate();
+  uint64_t request = 0;
+  if (code == kOk) code = ops_->post_alloc(bytes, rights, lease_ns, &request);
+  return code == kOk ? wait_for_answer(request, timeout_ns, remote) : code;
+}
+
 Code Channel::remote_return(uint64_t remote, int64_t timeout_ns) noexcept {
   Code code = ops_gate();
   uint64_t request = 0;
   if (code == kOk) code = ops_->post_return(remote, &request);
-  if (code != kOk) return code;
-  bool over = false;
-  code = wait_for_ops(
-      kPutSide,
-      [&]() noexcept {
-        Code c = ops_->collect(request, nullptr, nullptr);
-        over = c != kWouldBlock;
-        return c;
-      },
-      timeout_ns);
-  if (!over) ops_->detach(request);
+  if (code == kOk) code = wait_for_answer(request, timeout_ns, nullptr);
   if (code == kOk) ops_->forget_remote(remote);
+  if (ops_->behind()) allow_straight(kPutSide);
+  return code;
+}
+
+Code Channel::remote_release(uint64_t remote) noexcept {
+  Code code = ops_->release(remote);
+  if (ops_->behind()) allow_straight(kPutSide);
   return code;
 }
 

@@ -341,11 +341,11 @@ Code Context::open_mesh(const MeshParams& params, int64_t timeout_ns, uint64_t* 
 Code Context::close_mesh(Mesh* mesh, uint64_t id) noexcept {
   if (!mesh->handle.compare_exchange_strong(id, 0, std::memory_order_seq_cst)) return Handles::refuse(id, "mesh");
   mesh->evict();
-  mesh->close();
+  Code code = mesh->close();
   lock();
   mesh_pool_.give(static_cast<uint32_t>(mesh - meshes_));
   unlock();
-  return kOk;
+  return code;
 }
 
 }  // namespace rc

@@ -36,15 +36,17 @@ void no_raw_forget(ListenPoint*, uint64_t) noexcept {}
 namespace {
 
 // What no grant leads to.
-Code no_keep(Link*, uint64_t, void*, uint64_t, uint32_t) noexcept { return kUnsupported; }
+NicRegion* no_find(Link*, uint64_t) noexcept { return nullptr; }
+Code no_enter(Link*, Regions*, uint64_t, NicRegion**) noexcept { return kUnsupported; }
 void no_region(Link*, uint64_t) noexcept {}
+bool no_news(const Link*) noexcept { return false; }
 Code no_operate(Link*, const NicWork&, uint64_t*, uint64_t*) noexcept { return kUnsupported; }
 bool nothing_to_do(Link*, uint64_t) noexcept { return true; }
 void no_halt(Link*) noexcept {}
 
 }  // namespace
 
-const NicTable kNoNic = {false, no_keep, no_region, no_region, no_operate, nothing_to_do, no_halt};
+const NicTable kNoNic = {false, no_find, no_enter, no_region, no_news, no_operate, nothing_to_do, no_halt};
 
 const RawTable kNoRaw = {no_raw, no_raw_connect, no_raw_post, no_raw_poll, no_raw_forget};
 

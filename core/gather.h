@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/nic.h"
 #include "core/region.h"
 #include "core/result.h"
 
@@ -22,6 +23,13 @@ struct Slice {
 
 class Gather {
  public:
+  struct Part {
+    uint8_t* at;
+    uint64_t bytes;
+    uint64_t region;
+    uint32_t slot;
+    NicRegion* kept;  // null: no NIC needs to know it
+  };
   // Holds all of them, or none. At most kPiecesMax; it holds nothing yet.
   Code hold(Regions* regions, const Slice* slices, uint32_t count, uint32_t access,
             Hold why = Hold::kRequest) noexcept {
@@ -33,13 +41,31 @@ class Gather {
         let_go(regions);
         return code;
       }
-      parts_[count_] = {piece.at, s.bytes, s.region, piece.slot};
+      parts_[count_] = {piece.at, s.bytes, s.region, piece.slot, nullptr};
+    }
+    return kOk;
+  }
+  // The link's NIC knows all of them until they are let go. kWouldBlock: not yet, and it may not take the time to
+  // learn.
+  Code keep(const NicTable& nic, Link* link, Regions* regions, bool may_enter) noexcept {
+    for (uint32_t i = 0; i < count_; ++i) {
+      NicRegion* known = nic.find(link, parts_[i].region);
+      if (known == nullptr) {
+        Code code = may_enter ? nic.enter(link, regions, parts_[i].region, &known) : kWouldBlock;
+        if (code != kOk) return code;
+      }
+      known->keep();
+      parts_[i].kept = known;
     }
     return kOk;
   }
   // kPinned counts as kRequest does.
   void let_go(Regions* regions) noexcept {
-    while (count_ != 0) regions->let_go(Hold::kRequest, parts_[--count_].slot);
+    while (count_ != 0) {
+      const Part& part = parts_[--count_];
+      if (part.kept != nullptr) part.kept->let_go();
+      regions->let_go(Hold::kRequest, part.slot);
+    }
   }
   // Calls f(pointer, bytes) for what lies at [from, from + n) of all of them together.
   template <class F>
@@ -58,22 +84,16 @@ class Gather {
   }
 
   // The bytes at `from` of all of them together, as far as they lie in a row.
-  Slice at(uint64_t from, uint8_t** at) const noexcept {
+  Part at(uint64_t from) const noexcept {
     uint32_t i = 0;
     for (; i + 1 < count_ && from >= parts_[i].bytes; ++i) from -= parts_[i].bytes;
-    *at = parts_[i].at + from;
-    return {parts_[i].region, 0, parts_[i].bytes - from};
+    Part part = parts_[i];
+    part.at += from;
+    part.bytes -= from;
+    return part;
   }
-  uint32_t count() const noexcept { return count_; }
-  uint64_t region(uint32_t i) const noexcept { return parts_[i].region; }
 
  private:
-  struct Part {
-    uint8_t* at;
-    uint64_t bytes;
-    uint64_t region;
-    uint32_t slot;
-  };
   Part parts_[kPiecesMax];
   uint32_t count_;
 };

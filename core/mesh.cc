@@ -136,12 +136,17 @@ void Mesh::evict() noexcept {
   }
 }
 
-void Mesh::close() noexcept {
+Code Mesh::close() noexcept {
+  Code code = kOk;
+  char why[300] = "";
   if (Listener* l = listener_ != 0 ? Handles::listener(listener_) : nullptr) context_->close_listener(l, listener_);
   for (uint32_t i = 0; i < list_.count; ++i) {
     context_->abandon(pursuit_at(i));
     drop(members_[i].next);
-    drop(members_[i].channel.exchange(0, std::memory_order_acq_rel));
+    Code closed = drop(members_[i].channel.exchange(0, std::memory_order_acq_rel));
+    if (code != kOk || closed == kOk) continue;
+    code = closed;
+    snprintf(why, sizeof why, "member %u: %s", i, reason());
   }
   context_->forget_ready(epoll_fd_);
   int* fds[] = {&timer_fd_, &epoll_fd_};
@@ -149,6 +154,7 @@ void Mesh::close() noexcept {
     if (*fd >= 0) ::close(*fd);
     *fd = -1;
   }
+  return code == kOk ? kOk : fail(code, "%s", why);
 }
 
 // Until everybody is there.

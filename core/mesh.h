@@ -55,7 +55,8 @@ class Mesh {
 
   // --- life; under no lock ---
   Code open(Context* context, const MeshParams& params, int64_t timeout_ns) noexcept;
-  void close() noexcept;
+  // Closed it is, whatever it returns: what the first channel said that could not end a direct grant.
+  Code close() noexcept;
   // Wakes who waits inside, again and again until nobody is.
   void evict() noexcept;
   bool enter() noexcept { return inside_.exchange(1, std::memory_order_seq_cst) == 0; }
@@ -158,7 +159,7 @@ class Mesh {
   void replace_next(Member& member, uint64_t channel) noexcept;
   void install_next(Member& member) noexcept;
   void watch(uint64_t channel) noexcept;
-  void drop(uint64_t channel) noexcept;
+  Code drop(uint64_t channel) noexcept;
   bool waits_for(const Member& member) const noexcept {
     return member.next == 0 &&
            (member.channel.load(std::memory_order_relaxed) == 0 || member.ended.load(std::memory_order_relaxed) != kOk);

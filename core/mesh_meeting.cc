@@ -65,9 +65,10 @@ Code Mesh::judge(const void* by, const char* identity) noexcept {
   return fail(kDuplicate, "another process is member %u: %s", who.id, m.last.where);
 }
 
-void Mesh::drop(uint64_t channel) noexcept {
+Code Mesh::drop(uint64_t channel) noexcept {
   Channel* c = channel != 0 ? Handles::channel(channel) : nullptr;
-  if (c != nullptr) context_->close_channel(c, channel);
+  Code code = c != nullptr ? context_->close_channel(c, channel) : kOk;
+  return code != kHandle ? code : kOk;  // another thread closes it
 }
 
 // What tells of a member's end becomes part of the mesh's descriptor. Edges only: bytes that the caller does not get do

@@ -161,7 +161,7 @@ Code Ops::serve() noexcept {
 Code Ops::serve_locked() noexcept {
   if (wrong_ != nullptr) return kCorrupt;
   if (over_) return kOk;
-  Code code = drain();
+  Code code = arrived() ? drain() : kOk;
   if (code == kOk) land();
   return code == kOk ? pump() : code;
 }
@@ -321,7 +321,7 @@ bool Ops::lend(const OpFrame& frame, const uint8_t* payload) noexcept {
   return false;
 }
 
-// False: not all of it has found room.
+// False: not all of it has found room, or it must not go yet.
 bool Ops::send_item(uint32_t item) noexcept {
   uint32_t slot = item & 0xffff;
   if (item < kGrantItem) return send_request(slot);
@@ -352,6 +352,14 @@ bool Ops::send_item(uint32_t item) noexcept {
   return true;
 }
 
+bool Ops::reads_from(const RemoteKey& key) const noexcept {
+  for (uint32_t i = 0; i < requests_count_; ++i) {
+    const Request& r = requests_[i];
+    if (r.state == Request::kSent && r.frame.type == kOpRead && r.frame.key.id == key.id) return true;
+  }
+  return false;
+}
+
 bool Ops::send_request(uint32_t slot) noexcept {
   Request& r = requests_[slot];
   if (r.state == Request::kCancelled) {
@@ -360,6 +368,7 @@ bool Ops::send_request(uint32_t slot) noexcept {
     return true;
   }
   if (r.by_nic) return move(r);
+  if ((r.frame.type == kOpReturn || r.frame.type == kOpRelease) && reads_from(r.frame.key)) return false;
   bool carries = r.frame.type == kOpWrite || r.frame.type == kOpWriteImm;
   if (!carries) {
     if (!has_room(sizeof r.frame)) return false;
@@ -370,8 +379,8 @@ bool Ops::send_request(uint32_t slot) noexcept {
     frame.compare = r.done;
     frame.bytes = room_for(r.frame.value - r.done);
     if (frame.bytes == 0) return false;
-    uint8_t* at = nullptr;
-    if (r.local.at(r.done, &at).bytes < frame.bytes || !lend(frame, at)) {
+    Gather::Part part = r.local.at(r.done);
+    if (part.bytes < frame.bytes || !lend(frame, part.at)) {
       write_frame(frame, [&]() noexcept {
         r.local.each(r.done, frame.bytes, [&](const uint8_t* piece, size_t n) noexcept { tx_.write(piece, n); });
       });

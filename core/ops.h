@@ -75,10 +75,10 @@ struct Operation {
   uint32_t right() const noexcept { return atomic() ? kAtomic : type == kOpRead ? kRead : kWrite; }
   // What the local bytes must allow.
   uint32_t access() const noexcept { return type == kOpRead ? kWrite : kRead; }
-  Code hold(Regions* regions, Gather* local) const noexcept {
+  Code hold(Regions* regions, Gather* local, Hold why = Hold::kRequest) const noexcept {
     const Slice one = {region, region_offset, bytes};
     bool list = pieces_count != 0;
-    return local->hold(regions, list ? pieces : &one, list ? pieces_count : 1, access());
+    return local->hold(regions, list ? pieces : &one, list ? pieces_count : 1, access(), why);
   }
 };
 
@@ -114,11 +114,7 @@ class Ops {
 
   // --- any thread that is inside the channel ---
   // Nothing has arrived and nothing waits for room.
-  bool idle() const noexcept {
-    // Pairs with the release of the peer's publish, and of serve.
-    return inbox_->op_line.tail.load(std::memory_order_acquire) == applied_.load(std::memory_order_acquire) &&
-           !pending_.load(std::memory_order_relaxed);
-  }
+  bool idle() const noexcept { return !arrived() && !pending_.load(std::memory_order_relaxed); }
   // Executes what has arrived and sends what there is room for. kCorrupt: wrong() says what; else why the link failed.
   Code serve() noexcept;
   const char* wrong() const noexcept { return wrong_; }
@@ -201,7 +197,6 @@ class Ops {
     uint64_t value;
     uint64_t remote;
     bool by_nic;  // posted to the NIC, or to be
-    bool kept;    // the NIC knows its local regions
     uint32_t far_key;
     uint64_t far_address;
     int64_t far_expires_ns;
@@ -261,10 +256,14 @@ class Ops {
   };
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
-  static constexpr int64_t kGoneNs = 0;                    // when a direct grant has expired whose owner said so
+  static constexpr int64_t kGoneNs = 0;                    // when a lease is over whose owner said so
   static constexpr uint32_t kPublishMost = 4;              // a frame that wraps somewhere, and the tail
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
+  bool arrived() const noexcept {
+    // Pairs with the release of the peer's publish, and of serve.
+    return inbox_->op_line.tail.load(std::memory_order_acquire) != applied_.load(std::memory_order_acquire);
+  }
   Code broken(const char* what) noexcept;
   // What a request's result means to who asked.
   static const char* meaning(Code result) noexcept;
@@ -282,6 +281,8 @@ class Ops {
   uint32_t room_for(uint64_t left) noexcept;
   bool send_item(uint32_t item) noexcept;
   bool send_request(uint32_t slot) noexcept;
+  // Bytes of that memory are on their way to here: it is not given back before (O3).
+  bool reads_from(const RemoteKey& key) const noexcept;
   bool send_answer(uint32_t slot) noexcept;
   Code publish() noexcept;
   uint32_t place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept;
@@ -302,9 +303,13 @@ class Ops {
   Code do_alloc(const OpFrame& frame, OpFrame* answer) noexcept;
   void owe(uint32_t slot, const OpFrame& answer) noexcept;
 
-  Code post_kept(const Operation& op, const Gather* kept, bool detached, uint64_t* request) noexcept;
+  Code post_locked(const Operation& op, bool detached, uint64_t* request) noexcept;
   Code find_request(uint64_t id, Request** request) noexcept;
   Code start(const OpFrame& frame, bool detached, Request** request) noexcept;
+  // There is a free one.
+  Request& begin(const OpFrame& frame, bool detached) noexcept;
+  // It takes its turn among the frames.
+  void enqueue(Request& request) noexcept;
   // One with nothing but a frame.
   Code ask(const OpFrame& frame, uint64_t* request) noexcept;
   // There is a free one.
@@ -346,11 +351,14 @@ class Ops {
   const NicTable& nic() const noexcept;
   // Taken, and all that the NIC needs for it is registered (reach).
   static bool reaches(const Remote& r) noexcept { return r.by_nic && r.state == Remote::kLive; }
-  // That memory is within reach of the NIC. Looks for what has arrived; without the lock.
-  bool is_by_nic(uint64_t remote) noexcept;
-  Code keep_local(const Operation& op, Gather* local) noexcept;
-  void drop_kept(Gather* local) noexcept;
+  // Before the NIC is given something. Without the lock.
+  void look_around() noexcept;
+  // Holds the local bytes of an operation, in regions that the NIC knows. Under the lock it may not enter them, which
+  // takes its time: kWouldBlock then.
+  Code keep_local(const Operation& op, Gather* local, bool may_enter) noexcept;
   bool move(Request& request) noexcept;
+  // The same if its turn is now. False: it is to be enqueued.
+  bool move_at_once(Request& request) noexcept;
   // What the NIC has done.
   void land() noexcept;
   void stop_using(const RemoteKey& key, Code why, bool answer) noexcept;

@@ -8,40 +8,18 @@ const NicTable& Ops::nic() const noexcept { return *link_->ops->extras->nic; }
 
 // -------------------------------------------------------------------------------------------------------------- asking
 
-bool Ops::is_by_nic(uint64_t remote) noexcept {
-  if (!nic().able) return false;
-  {
-    Locked locked(this);
-    uint32_t slot = Id::index(remote);
-    bool here = Id::is(remote, Id::kRemote) && slot < kRemotesMax && remotes_[slot].id == remote;
-    if (!here || !reaches(remotes_[slot])) return false;
-  }
-  link_->ops->progress(link_, kPutSide);  // a revoke that has come ends the grant here, too
+// A revoke that has come ends the grant here, too; what the NIC is done with makes room.
+void Ops::look_around() noexcept {
+  if (idle() && !nic().news(link_)) return;
+  link_->ops->progress(link_, kPutSide);
   serve();
-  return true;
 }
 
-// Without the lock: the first use of a region registers it.
-Code Ops::keep_local(const Operation& op, Gather* local) noexcept {
-  const Slice one = {op.region, op.region_offset, op.bytes};
-  bool list = op.pieces_count != 0;
-  Code code = local->hold(regions_, list ? op.pieces : &one, list ? op.pieces_count : 1, op.access(), Hold::kPinned);
-  if (code != kOk) return code;
-  for (uint32_t i = 0; i < local->count(); ++i) {
-    Regions::Info info = {};
-    code = regions_->info(local->region(i), &info);
-    if (code == kOk) code = nic().keep(link_, local->region(i), info.address, info.bytes, info.access);
-    if (code == kOk) continue;
-    while (i != 0) nic().let_go(link_, local->region(--i));
-    local->let_go(regions_);
-    return code;
-  }
-  return kOk;
-}
-
-void Ops::drop_kept(Gather* local) noexcept {
-  for (uint32_t i = 0; i < local->count(); ++i) nic().let_go(link_, local->region(i));
-  local->let_go(regions_);
+Code Ops::keep_local(const Operation& op, Gather* local, bool may_enter) noexcept {
+  Code code = op.hold(regions_, local, Hold::kPinned);
+  if (code == kOk) code = local->keep(nic(), link_, regions_, may_enter);
+  if (code != kOk) local->let_go(regions_);
+  return code;
 }
 
 // Its turn among the frames (N1). False: the queue is full, or the immediate behind the bytes has found no room.
@@ -50,14 +28,13 @@ bool Ops::move(Request& r) noexcept {
   uint64_t bytes = atomic ? sizeof(uint64_t) : r.frame.value;
   if (r.far_expires_ns != kNeverNs && now_ns() >= r.far_expires_ns && r.result == kOk) r.result = kExpired;
   while (r.done < bytes && r.result == kOk) {
-    uint8_t* at = nullptr;
-    Slice piece = {0, 0, sizeof(uint64_t)};
-    if (!atomic) piece = r.local.at(r.done, &at);
+    Gather::Part piece = {nullptr, sizeof(uint64_t), 0, 0, nullptr};
+    if (!atomic) piece = r.local.at(r.done);
     NicWork work = {r.frame.type == kOpWriteImm ? kOpWrite : r.frame.type,
                     r.far_key,
                     r.far_address + r.frame.offset + r.done,
-                    piece.region,
-                    at,
+                    piece.kept,
+                    piece.at,
                     piece.bytes,
                     r.frame.value,
                     r.frame.compare,
@@ -77,6 +54,15 @@ bool Ops::move(Request& r) noexcept {
   r.queued = false;
   r.state = Request::kMoving;
   moving_.push(r.frame.request);
+  return true;
+}
+
+// No frame is before it, and none comes with it.
+bool Ops::move_at_once(Request& r) noexcept {
+  bool next = to_send_.empty() && tx_.staged() == 0 && wrong_ == nullptr;
+  if (!next || r.frame.type == kOpWriteImm || !move(r)) return false;
+  land();  // a NIC of software is done by now
+  pending_.store(!moving_.empty() || !due_.empty(), std::memory_order_relaxed);
   return true;
 }
 

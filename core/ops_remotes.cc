@@ -107,6 +107,9 @@ void Ops::forget_key(uint64_t key_id, bool expired) noexcept {
       if (expired) r.lease.expires_ns = kGoneNs;
     }
   }
+  for (uint32_t i = 0; expired && i < requests_count_; ++i) {
+    if (requests_[i].frame.key.id == key_id) requests_[i].far_expires_ns = kGoneNs;
+  }
 }
 
 bool Ops::take_revoke(const OpFrame& f) noexcept {

@@ -46,15 +46,23 @@ Code Ops::start(const OpFrame& frame, bool detached, Request** request) noexcept
     return fail(kPool, "all %u requests of this channel are in flight: wait for one, or raise rc_config.requests_max",
                 requests_count_);
   }
+  *request = &begin(frame, detached);
+  enqueue(**request);
+  return kOk;
+}
+
+Ops::Request& Ops::begin(const OpFrame& frame, bool detached) noexcept {
   Request& r = new_request(detached);
   r.frame = frame;
   r.frame.request = static_cast<uint32_t>(&r - requests_);
+  in_flight_ += 1;
+  return r;
+}
+
+void Ops::enqueue(Request& r) noexcept {
   r.state = Request::kQueued;
   r.queued = true;
-  in_flight_ += 1;
   to_send_.push(kRequestItem | r.frame.request);
-  *request = &r;
-  return kOk;
 }
 
 Ops::Request& Ops::new_request(bool detached) noexcept {
@@ -67,7 +75,8 @@ Ops::Request& Ops::new_request(bool detached) noexcept {
   r.listed = false;
   r.done = r.remote = r.ticket = r.value = 0;
   r.result = kOk;
-  r.by_nic = r.kept = false;
+  r.by_nic = false;
+  r.far_expires_ns = kNeverNs;
   return r;
 }
 
@@ -88,11 +97,10 @@ void Ops::free_request(Request& r) noexcept {
 }
 
 void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
-  if (r.kept) drop_kept(&r.local);
   r.local.let_go(regions_);
   in_flight_ -= 1;
   by_nic_count_ -= r.by_nic ? 1 : 0;
-  r.by_nic = r.kept = false;
+  r.by_nic = false;
   r.state = Request::kDone;
   r.result = result;
   r.value = value;
@@ -101,22 +109,21 @@ void Ops::finish(Request& r, Code result, uint64_t value) noexcept {
 }
 
 Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
-  bool keeps = link_->ops->extras->nic != &kNoNic && is_by_nic(op.remote) && !op.atomic();
-  if (!keeps) {
-    Locked locked(this);
-    return post_kept(op, nullptr, detached, request);
-  }
-  Gather local;
-  Code code = keep_local(op, &local);
-  if (code != kOk) return code;
+  if (nic().able) look_around();
   Locked locked(this);
-  code = post_kept(op, &local, detached, request);
-  if (code != kOk) drop_kept(&local);
+  Code code = post_locked(op, detached, request);
+  if (code != kWouldBlock) return code;
+  Gather local;  // until the request holds it, too
+  lock_.unlock();
+  code = keep_local(op, &local, true);
+  lock_.lock();
+  if (code == kOk) code = post_locked(op, detached, request);
+  local.let_go(regions_);
   return code;
 }
 
-// kept: the local bytes, which the NIC knows; null: they are not held yet, or there are none.
-Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint64_t* request) noexcept {
+// kWouldBlock: the NIC is to do it, and does not know the local bytes.
+Code Ops::post_locked(const Operation& op, bool detached, uint64_t* request) noexcept {
   Remote* remote = nullptr;
   Code code = find_remote(op.remote, &remote);
   if (code != kOk || remote == nullptr) return code;
@@ -137,17 +144,14 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   }
   if (over_ || free_requests_.empty()) return start({}, false, nullptr);  // which says why not
   if (goes_direct(*remote)) return post_direct(op, *remote, detached, request);
-  bool knows = atomic || kept != nullptr;  // it has come within reach since is_by_nic looked
-  bool by_nic = reaches(*remote) && knows && in_flight_ == by_nic_count_;
+  bool by_nic = reaches(*remote) && in_flight_ == by_nic_count_;
   if (by_nic && atomic && (remote->address + op.remote_offset) % sizeof(uint64_t) != 0) {
     done_already(kAlignment, 0, detached, request);
     return kOk;
   }
-  if (kept != nullptr) {
-    requests_[free_requests_.front()].local = *kept;
-  } else if (!atomic) {
-    // Of the request that start takes.
-    code = op.hold(regions_, &requests_[free_requests_.front()].local);
+  if (!atomic) {
+    Gather* local = &requests_[free_requests_.front()].local;  // of the request that begins
+    code = by_nic ? keep_local(op, local, false) : op.hold(regions_, local);
     if (code != kOk) return code;
   }
   OpFrame frame = {};
@@ -157,15 +161,15 @@ Code Ops::post_kept(const Operation& op, const Gather* kept, bool detached, uint
   frame.offset = op.remote_offset;
   frame.value = atomic ? op.value : op.bytes;
   frame.compare = atomic ? op.compare : 0;
-  Request* r = nullptr;
-  start(frame, detached, &r);
-  r->by_nic = by_nic;
-  r->kept = kept != nullptr;
-  r->far_key = remote->key;
-  r->far_address = remote->address;
-  r->far_expires_ns = lease.expires_ns;
+  Request& r = begin(frame, detached);
+  r.by_nic = by_nic;
+  r.far_key = remote->key;
+  r.far_address = remote->address;
+  r.far_expires_ns = lease.expires_ns;
   by_nic_count_ += by_nic ? 1 : 0;
-  *request = r->id;
+  *request = r.id;
+  if (by_nic && move_at_once(r)) return kOk;
+  enqueue(r);
   serve_locked();  // what fails here ends the channel, and the request with it
   return kOk;
 }
@@ -301,6 +305,7 @@ bool Ops::take_done(const OpFrame& f) noexcept {
   bool possible = false;
   for (Code code : kPossible) possible |= code == result;
   if (!possible || r.state != Request::kSent || (r.frame.type == kOpRead && result == kOk)) return false;
+  if (result == kRevoked && r.far_expires_ns == kGoneNs) result = kExpired;  // the owner has no more of the key by now
   if (r.frame.type == kOpAlloc && result == kOk) {
     uint32_t slot = f.key.slot();
     if (slot >= kGrantsMax || f.compare > static_cast<uint64_t>(kLeaseMaxNs)) return false;

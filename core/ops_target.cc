@@ -78,10 +78,7 @@ void Ops::expire(int64_t now) noexcept {
     Grant& g = grants_[i];
     if (g.state != Grant::kLive || !g.lease.over(now)) continue;
     end_grant(g, Grant::kLapsed);
-    if (g.for_peer) {  // nobody here will revoke it
-      g.state = Grant::kOver;
-      to_send_.push(kRevokeItem | i);
-    }
+    if (g.for_peer) to_send_.push(kRevokeItem | i);  // nobody here will revoke it
   }
 }
 

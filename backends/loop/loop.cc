@@ -173,7 +173,7 @@ Code loop_accept(Context& context, ListenPoint* p, Deadline deadline, Link* l) n
   }
 }
 
-// Takes the client out of the queue if it is still in it.
+// Takes the client out of the queue if it is still in it. Under the context's lock.
 void leave_queue(Context& context, const Uri& uri, const LoopLink* link) noexcept {
   for (ListenPoint* p = context.listen_points(); p != nullptr; p = p->next) {
     if (p->ops != &kLoopBackend || strcmp(p->uri.name, uri.name) != 0) continue;
@@ -202,6 +202,15 @@ bool join_queue(Context& context, const Uri& uri, LoopLink* link) noexcept {
   return false;
 }
 
+// False: the channel stands, a listener was faster.
+bool give_up(Context& context, const Uri& uri, const LoopLink* link) noexcept {
+  context.lock();
+  bool paired = link->state == kPaired;
+  if (!paired) leave_queue(context, uri, link);
+  context.unlock();
+  return !paired;
+}
+
 Code loop_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline, Link* l) noexcept {
   LoopLink* link = loop(l);
   Code code = check_uri(uri);
@@ -226,21 +235,13 @@ Code loop_connect(Context& context, const Uri& uri, const ChannelParams& params,
     code = wait_readable(link->fd[kGetSide], context.stop_fd(), queued ? deadline : deadline.sooner(kRetryNs));
     if (code == kOk) drain_fd(link->fd[kGetSide]);
     if (code == kTimeout && (queued || deadline.left(now_ns()) == 0)) {
-      context.lock();
-      bool paired = queued && link->state == kPaired;
-      if (queued && !paired) leave_queue(context, uri, link);
-      context.unlock();
-      if (paired) continue;
+      if (queued && !give_up(context, uri, link)) continue;
       code = queued ? fail(kTimeout, "%s: somebody listens there but did not accept before the deadline", uri.text)
                     : fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
       break;
     }
     if (code == kStopped || code == kSystem) {
-      context.lock();
-      bool paired = queued && link->state == kPaired;
-      if (queued && !paired) leave_queue(context, uri, link);
-      context.unlock();
-      if (paired) continue;
+      if (queued && !give_up(context, uri, link)) continue;
       break;
     }
   }

@@ -64,32 +64,10 @@ void note_failure(RdmaLink* link, const ibv_wc& wc) noexcept {
   break_link(link, m.code, m.why);
 }
 
-// Send completions, about `most`; true: there were some.
-bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
-  uint32_t all = 0;
-  for (int n = link->poll_most; n == link->poll_most && all < most;) {
-    if (link->posted == link->completed) break;  // what fails completes although it was not signalled
-    ibv_wc wc[kCompletionsMost];
-    n = take_completions(&link->e, kSends, link->poll_most, wc);
-    if (n > 0) all += static_cast<uint32_t>(n);
-    for (int i = 0; i < n; ++i) {
-      if (wc[i].status != IBV_WC_SUCCESS) {
-        note_failure(link, wc[i]);
-        if (wc[i].wr_id > link->failed) link->failed = wc[i].wr_id;
-      } else if (wc[i].wr_id > link->completed) {
-        link->completed = wc[i].wr_id;
-      }
-    }
-  }
-  link->completions += all;
-  if (link->posted == link->completed) link->wants_completions = false;
-  return all != 0;
-}
-
 // Each WRITE with immediate, or message, took a receive: posts another one for it. About `most` of them.
 bool reap_receives(RdmaLink* link, uint32_t most) noexcept {
   bool some = false;
-  for (uint32_t all = 0; link->e.receive_depth != 0 && all < most;) {
+  for (uint32_t all = 0; all < most;) {
     ibv_wc wc[kCompletionsMost];
     int n = take_completions(&link->e, kReceives, link->poll_most, wc);
     if (n <= 0) break;
@@ -149,7 +127,7 @@ void look(RdmaLink* link, Side self, uint32_t most = kCompletionsPerLook) noexce
   bool sends = reap_sends(link, most);
   // Of a link that is over all is taken: nobody may look again.
   if (link->state.load(std::memory_order_relaxed) != kOk) most = link->e.receive_depth;
-  bool receives = reap_receives(link, most);
+  bool receives = link->e.receive_depth != 0 && reap_receives(link, most);
   if (!link->two.on) take_mail(link);  // after the completions: what they announce is seen
   if (link->owed != 0) pay(link);
   if (link->e.event && (receives || (sends && wanted))) wake_sides(link, self);
@@ -335,6 +313,27 @@ void rdma_interrupt(Link* link) noexcept {
 }
 
 }  // namespace
+
+bool reap_sends(RdmaLink* link, uint32_t most) noexcept {
+  uint32_t all = 0;
+  for (int n = link->poll_most; n == link->poll_most && all < most;) {
+    if (link->posted == link->completed) break;  // what fails completes although it was not signalled
+    ibv_wc wc[kCompletionsMost];
+    n = take_completions(&link->e, kSends, link->poll_most, wc);
+    if (n > 0) all += static_cast<uint32_t>(n);
+    for (int i = 0; i < n; ++i) {
+      if (wc[i].status != IBV_WC_SUCCESS) {
+        note_failure(link, wc[i]);
+        if (wc[i].wr_id > link->failed) link->failed = wc[i].wr_id;
+      } else if (wc[i].wr_id > link->completed) {
+        link->completed.store(wc[i].wr_id, std::memory_order_release);  // pairs with rdma_done
+      }
+    }
+  }
+  link->completions += all;
+  if (link->posted == link->completed) link->wants_completions = false;
+  return all != 0;
+}
 
 void ask_for_completions(RdmaLink* link) noexcept {
   link->wants_completions = true;

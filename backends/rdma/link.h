@@ -35,7 +35,7 @@ struct RdmaLink : Link {
   // Work requests, counted since the channel began. A completion's wr_id says up to which all have completed.
   uint64_t posted;
   uint64_t signalled;
-  uint64_t completed;
+  std::atomic<uint64_t> completed;  // nic.cc looks at it without the mutex
   uint32_t unsignalled_posts;
   uint32_t signal_every;  // one post in so many asks for a completion
   int poll_most;          // completions taken at once

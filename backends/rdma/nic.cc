@@ -94,20 +94,18 @@ void end_nic(RdmaLink* link) noexcept {
 
 namespace {
 
-Code rdma_keep(Link* l, uint64_t region, void* address, uint64_t bytes, uint32_t access) noexcept {
+NicRegion* rdma_find(Link* l, uint64_t region) noexcept { return rdma(l)->registrations.find(region); }
+
+Code rdma_enter(Link* l, Regions* regions, uint64_t region, NicRegion** known) noexcept {
   RdmaLink* link = rdma(l);
+  Regions::Info info = {};
+  Code code = regions->info(region, &info);
+  if (code != kOk) return code;
   MutexLock lock(&link->mutex);
   Registration* r = nullptr;
-  Code code = link->registrations.enter("channel", link->e.pd, region, address, bytes, access, &r);
-  if (code == kOk) ++r->requests;
+  code = link->registrations.enter("channel", link->e.pd, region, info.address, info.bytes, info.access, &r);
+  *known = r;
   return code;
-}
-
-void rdma_let_go(Link* l, uint64_t region) noexcept {
-  RdmaLink* link = rdma(l);
-  MutexLock lock(&link->mutex);
-  Registration* r = link->registrations.find(region);
-  if (r != nullptr) --r->requests;
 }
 
 void rdma_forget(Link* l, uint64_t region) noexcept {
@@ -131,7 +129,7 @@ void fill_atomic(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* 
 void fill_move(RdmaLink* link, const NicWork& work, ibv_send_wr* wr, ibv_sge* sge) noexcept {
   uint64_t bytes = work.bytes < link->e.message_most ? work.bytes : link->e.message_most;
   *sge = {reinterpret_cast<uintptr_t>(work.at), static_cast<uint32_t>(bytes),
-          link->registrations.find(work.region)->mr->lkey};
+          static_cast<const Registration*>(work.kept)->mr->lkey};
   wr->opcode = work.type == kOpRead ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
   wr->wr.rdma.remote_addr = work.address;
   wr->wr.rdma.rkey = work.key;
@@ -149,30 +147,39 @@ Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* tick
     ask_for_completions(link);
     if (room(link) <= kSendReserve) return kWouldBlock;
   }
-  Chain chain;
-  chain.n = 0;
-  ibv_send_wr* wr = add(link, &chain, 0);
-  wr->sg_list = chain.from;
-  wr->num_sge = 1;
+  ibv_sge sge;
+  ibv_send_wr wr = {};
+  wr.wr_id = link->posted + 1;
+  wr.sg_list = &sge;
+  wr.num_sge = 1;
   bool atomic = is_atomic(work.type);
   if (atomic) {
-    fill_atomic(link, work, wr, chain.from);
+    fill_atomic(link, work, &wr, &sge);
   } else {
-    fill_move(link, work, wr, chain.from);
+    fill_move(link, work, &wr, &sge);
   }
-  *posted = chain.from[0].length;
-  Code code = ring_doorbell(link, &chain, true);
+  *posted = sge.length;
+  Code code = post_chain(link, &wr, 1, true);
   *ticket = link->posted;
   if (atomic || work.type == kOpRead) link->fetched = link->posted;
   if (work.type == kOpRead) link->read = link->posted;
-  if (code == kOk) ask_for_completions(link);  // who sleeps already was armed before there was something to wait for
-  return code;
+  if (code != kOk) return code;
+  if (link->e.event) {
+    ask_for_completions(link);  // who sleeps already was armed before there was something to wait for
+  } else {
+    reap_sends(link, 1);  // a NIC of software is done by now
+  }
+  return kOk;
 }
 
 bool rdma_done(Link* l, uint64_t ticket) noexcept {
-  RdmaLink* link = rdma(l);
-  MutexLock lock(&link->mutex);
-  return link->completed >= ticket;
+  return rdma(l)->completed.load(std::memory_order_acquire) >= ticket;  // pairs with the release in reap_sends
+}
+
+// Half a letter is news, too.
+bool rdma_news(const Link* l) noexcept {
+  return mail_of(l->inbox).op_tail.value.load(std::memory_order_relaxed) !=
+         l->inbox->op_line.tail.load(std::memory_order_relaxed);
 }
 
 // N3. Also what the peer still has under way to here is refused. A READ lands until it has come back, which a NIC that
@@ -190,7 +197,7 @@ void rdma_halt(Link* l) noexcept {
 
 }  // namespace
 
-const NicTable kRdmaNic = {true, rdma_keep, rdma_let_go, rdma_forget, rdma_operate, rdma_done, rdma_halt};
+const NicTable kRdmaNic = {true, rdma_find, rdma_enter, rdma_forget, rdma_news, rdma_operate, rdma_done, rdma_halt};
 
 }  // namespace rc
 #endif

@@ -35,6 +35,8 @@ void add_span(RdmaLink* link, Chain* chain, const WorkRequest& r) noexcept;
 void add_word(RdmaLink* link, Chain* chain, const void* word, uint64_t letter) noexcept;
 // The queue was full. Whoever asked may sleep next, without another look: then the next completion must make an event.
 void ask_for_completions(RdmaLink* link) noexcept;
+// Takes send completions, about `most`; true: there were some.
+bool reap_sends(RdmaLink* link, uint32_t most) noexcept;
 // Whether no READ or atomic is under way any more, well done or failed.
 bool fetches_are_back(RdmaLink* link) noexcept;
 // One doorbell for n requests that hang together.

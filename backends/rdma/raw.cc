@@ -126,7 +126,7 @@ Code rdma_connect_raw(ListenPoint* p, const RawAddress& peer) noexcept {
 // One request less; null: it had no bytes.
 void let_go(Context& context, Registration* r) noexcept {
   if (r == nullptr) return;
-  --r->requests;
+  r->let_go();
   context.regions().let_go(Hold::kPinned, r->slot);
 }
 
@@ -192,7 +192,7 @@ Code rdma_post_raw(Context& context, ListenPoint* p, const RawRequest& request) 
       return code;
     }
     registration->slot = piece.slot;
-    ++registration->requests;
+    registration->keep();
     sge = {reinterpret_cast<uintptr_t>(piece.at), static_cast<uint32_t>(request.bytes), registration->mr->lkey};
   }
   queue->slots[queue->posted % kRawDepthMost] = {request.tag, registration};

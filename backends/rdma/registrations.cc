@@ -9,26 +9,24 @@
 namespace rc {
 
 void deregister(Registration* r) noexcept {
-  if (r->region != 0) g_verbs.dereg_mr(r->mr);
-  *r = {};
+  if (r->region.load(std::memory_order_relaxed) != 0) g_verbs.dereg_mr(r->mr);
+  r->region.store(0, std::memory_order_relaxed);
 }
 
 Registration* Registrations::find(uint64_t region) noexcept {
   for (Registration& r : of) {
-    if (r.region == region) return &r;
+    if (r.region.load(std::memory_order_relaxed) == region) return &r;
   }
   return nullptr;
 }
 
 Code Registrations::enter(const char* who, ibv_pd* pd, uint64_t region, void* address, uint64_t bytes, uint32_t access,
                           Registration** to) noexcept {
-  Registration* idle = nullptr;
-  for (Registration& r : of) {
-    if (r.region == region) {
-      *to = &r;
-      return kOk;
-    }
-    if (r.requests == 0 && (idle == nullptr || (idle->region != 0 && r.region == 0))) idle = &r;
+  *to = find(region);
+  if (*to != nullptr) return kOk;
+  Registration* idle = find(0);
+  for (uint32_t i = 0; i < kRegistrationsMost && idle == nullptr; ++i) {
+    if (of[i].idle()) idle = &of[i];
   }
   if (idle == nullptr)
     return fail(kPool, "requests of this %s are under way in %u regions, more cannot be", who, kRegistrationsMost);
@@ -36,14 +34,15 @@ Code Registrations::enter(const char* who, ibv_pd* pd, uint64_t region, void* ad
   ibv_mr* mr = g_verbs.reg_mr(pd, address, bytes, (access & kWrite) != 0 ? IBV_ACCESS_LOCAL_WRITE : 0);
   if (mr == nullptr) return registration_failed("a region", bytes, errno);
   ++made;
-  *idle = {region, 0, 0, mr};
+  idle->mr = mr;
+  idle->region.store(region, std::memory_order_relaxed);
   *to = idle;
   return kOk;
 }
 
 void Registrations::forget(uint64_t region) noexcept {
   Registration* r = find(region);
-  if (r != nullptr && r->requests == 0) deregister(r);
+  if (r != nullptr && r->idle()) deregister(r);
 }
 
 }  // namespace rc

@@ -3,15 +3,15 @@
 #define BACKENDS_RDMA_REGISTRATIONS_H_
 
 #include "backends/rdma/verbs.h"
+#include "core/nic.h"
 
 namespace rc {
 
 inline constexpr uint32_t kRegistrationsMost = 64;
 
-struct Registration {
-  uint64_t region;    // 0: free
-  uint32_t slot;      // of the region
-  uint32_t requests;  // under way; each holds the region
+struct Registration : NicRegion {
+  std::atomic<uint64_t> region;  // 0: free
+  uint32_t slot;                 // of the region
   ibv_mr* mr;
 };
 
@@ -19,7 +19,8 @@ struct Registrations {
   Registration of[kRegistrationsMost];
   uint64_t made;  // so far; of a channel also those of its grants and of the place where atomics land
 
-  // null: it is not registered.
+  // null: it is not registered. Without the lock by who enters regions, of one that is held: its place is not given to
+  // another one then, and the relaxed loads pair with nothing.
   Registration* find(uint64_t region) noexcept;
   // One that no request uses makes place for it. `who` has the requests, for the reason.
   Code enter(const char* who, ibv_pd* pd, uint64_t region, void* address, uint64_t bytes, uint32_t access,

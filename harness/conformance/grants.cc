@@ -1,4 +1,5 @@
 // Grants: rights, leases, revoking, tokens, memory of the peer's, giving back.
+#include <algorithm>
 #include <vector>
 
 #include "harness/conformance/memory_pair.h"
@@ -286,6 +287,29 @@ TEST_P(RemoteMemory, WhatWasGrantedComesBackToo) {
   EXPECT_FAR(RC_OK, 0u, far().call(on(Op::kMrFree)));
 }
 
+// What was posted before is read, and what is put afterwards is got when the grant has ended.
+TEST_P(RemoteMemory, GoesBackBehindItsReads) {
+  for (uint64_t n : {uint64_t{8}, uint64_t{200000}}) {
+    for (bool given_back : {true, false}) {
+      SCOPED_TRACE(std::to_string(n) + (given_back ? " bytes, given back" : " bytes, given up"));
+      lend(n);
+      memset(local(), 1, n);
+      rc_request request{0};
+      far().start(Far::bytes(Op::kGet, 1));
+      ASSERT_RC(RC_OK, rc_read(local_, 0, remote_, 0, n, &request));
+      ASSERT_RC(RC_OK, given_back ? rc_remote_give_back(remote_, kPatience) : rc_remote_release(remote_));
+      put(1);
+      EXPECT_FAR(RC_OK, 1u, far().finish());
+      if (given_back) {
+        EXPECT_EQ(RC_OK, far_soon(on(Op::kTakeBack)).code);
+      }
+      EXPECT_FAR(RC_OK, 0u, far().call(on(Op::kMrFree)));
+      EXPECT_RC(RC_OK, rc_request_wait(request, kPatience, nullptr));
+      EXPECT_EQ(static_cast<ptrdiff_t>(n), std::count(local(), local() + n, kFarByte));
+    }
+  }
+}
+
 TEST_P(RemoteMemory, ThePolicyOfThePeerHolds) {
   EXPECT_EQ(RC_E_LIMIT, ask(kPeerBytes + 1, kReadWrite)) << rc_reason();
   EXPECT_EQ(RC_E_LIMIT, ask(UINT64_MAX, kReadWrite));
@@ -323,12 +347,37 @@ TEST_P(RemoteMemory, AnExpiredLeaseFreesWhatWasMadeForThePeer) {
     rc_lease lease = {};
     lease.size = sizeof lease;
     EXPECT_TRUE(eventually([&] {
-      int32_t info = rc_remote_info(mine, &lease);
-      return info == RC_E_REVOKED || (info == RC_OK && lease.left_ns == 0);
+      EXPECT_RC(RC_OK, rc_remote_info(mine, &lease));
+      return lease.left_ns == 0;
     }));
     remote_ = mine;
-    int32_t back = give_back();
-    EXPECT_TRUE(back == RC_E_EXPIRED || back == RC_E_REVOKED) << rc_code_name(back);
+    EXPECT_EQ(RC_E_EXPIRED, give_back());
+  }
+}
+
+// Before it sees the request the owner has freed the memory, and given up its key, or it has not.
+TEST_P(RemoteMemory, AnExpiredLeaseIsToldAsThatWhoeverNoticesFirst) {
+  EXPECT_FAR(RC_OK, 0u, far().call(on(Op::kMrAlloc, kBytes, 0, kFarByte)));
+  for (bool owner_first : {false, true}) {
+    SCOPED_TRACE(owner_first);
+    ASSERT_EQ(RC_OK, ask(8, kReadWrite, 1000)) << rc_reason();
+    rc_lease lease = {};
+    lease.size = sizeof lease;
+    EXPECT_TRUE(eventually([&] { return rc_remote_info(remote_, &lease) == RC_OK && lease.left_ns == 0; }));
+    auto freed = [this] { return far().call(on(Op::kGrant, 8)).code; };  // it looks for slots
+    int32_t code = owner_first ? freed() : RC_OK;
+    EXPECT_EQ(RC_OK, code);
+    rc_request request{0};
+    EXPECT_RC(RC_OK, rc_write(local_, 0, remote_, 0, 8, &request));
+    if (!owner_first) code = freed();
+    EXPECT_EQ(RC_OK, code);
+    EXPECT_RC(RC_E_EXPIRED, finish(request));
+    code = rc_write(local_, 0, remote_, 0, 8, &request);
+    EXPECT_EQ(RC_E_EXPIRED, code != RC_OK ? code : finish(request));
+    EXPECT_EQ(RC_E_EXPIRED, give_back());
+    EXPECT_RC(RC_OK, rc_remote_info(remote_, &lease));
+    EXPECT_EQ(0, lease.left_ns);
+    EXPECT_RC(RC_OK, rc_remote_release(remote_));
   }
 }
 

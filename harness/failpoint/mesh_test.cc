@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -43,6 +44,7 @@ class Member {
     config.channels_max = 4;
     config.rings_max = 8;
     config.ring_bytes = 16384;
+    config.mr_bytes = 4096;
     rc_mesh_config mesh = {};
     mesh.size = sizeof mesh;
     mesh.flags = RC_MESH_PARTIAL | (finds_id_ ? 0 : RC_MESH_ID);
@@ -67,6 +69,7 @@ class Member {
       account.complain(fmt::format("an event out of turn: kind {} while the channel is {}", event.kind, channel_.id));
     channel_ = lost ? rc_channel{} : event.channel;
   }
+  rc_ctx ctx() const { return ctx_; }
   rc_channel channel() const { return channel_; }
   rc_mesh mesh() const { return mesh_; }
 
@@ -164,6 +167,34 @@ TEST_P(AMember, WhoseCallsFailIsWholeAgain) {
   bool tcp = std::string(GetParam().scheme).rfind("tcp", 0) == 0;  // what is taken
   // How often the mesh looks is timing, and the later looks are all alike.
   fail_every_call_once(tcp, 24, [](const Fault& fault) { return play(GetParam(), fault); });
+}
+
+// Both ends in this process; the near one has granted a region directly.
+TEST(AMesh, TellsAtItsCloseOfADirectGrantThatDoesNotEnd) {
+  meshes::Lists lists("shm", 2);
+  Member near(lists, 0, false), far(lists, 1, false);
+  ASSERT_TRUE(near.open() && far.open()) << near.account.failure() << far.account.failure();
+  std::atomic<bool> stop{false};
+  std::thread thread(echo, &far, &stop);
+  EXPECT_TRUE(exchange(&near)) << near.account.failure();
+  rc_mr mr{0};
+  rc_grant grant{0};
+  EXPECT_EQ(RC_OK, rc_mr_alloc(near.ctx(), 4096, 0, &mr)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_mr_grant(near.channel(), mr, 0, 4096, RC_MR_READ | RC_MR_DIRECT, RC_LEASE_NONE, &grant))
+      << rc_reason();
+  {
+    Faulty faults({"mremap", 1, ENOMEM, true});
+    EXPECT_EQ(RC_E_NO_MEMORY, rc_mesh_close(near.mesh()));
+    EXPECT_NE(nullptr, strstr(rc_reason(), "member 1: moving a region")) << rc_reason();
+    EXPECT_EQ("", Manual::shipped().complaint("rc_mesh_close", RC_E_NO_MEMORY));
+    EXPECT_EQ(RC_E_HANDLE, rc_mesh_close(near.mesh())) << "it is closed";
+    EXPECT_EQ(RC_E_NO_MEMORY, rc_mr_free(mr));
+  }
+  EXPECT_EQ(RC_OK, rc_mr_free(mr)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_close(near.ctx()));
+  stop = true;
+  thread.join();
+  far.close();
 }
 
 }  // namespace

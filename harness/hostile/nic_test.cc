@@ -28,8 +28,13 @@ constexpr uint64_t kAnyRoom = UINT64_MAX;
 struct SoftNic {
   std::mutex mutex;
   std::condition_variable changed;
-  std::atomic<bool> delivers{true};  // for rc_sync
-  uint64_t room = kAnyRoom;          // so many operations find a place in the queue
+  std::atomic<bool> delivers{true};    // for rc_sync
+  uint64_t room = kAnyRoom;            // so many operations find a place in the queue
+  int refusals = 0;                    // first it is full so often
+  rc::Code enters = rc::kUnsupported;  // a region that it is to know; unless it knows all
+  bool knows = true;
+  int entered = 0;
+  rc::NicRegion region{};
   bool completes = true;
   std::atomic<rc::Code> broken{rc::kOk};  // how the link has ended, without a word of the peer's
   bool registers = true;                  // for reach
@@ -58,11 +63,22 @@ rc::Code unshare(rc::Share* s) noexcept {
 rc::Code reach(rc::Link*, uint64_t, uint64_t, uint32_t, uint8_t**) noexcept {
   return g_nic->registers ? rc::kOk : rc::fail_plain(rc::kNoMemory, "no memory may be locked");
 }
-rc::Code keep(rc::Link*, uint64_t, void*, uint64_t, uint32_t) noexcept { return rc::kOk; }
-void let_go(rc::Link*, uint64_t) noexcept {}
+rc::NicRegion* find(rc::Link*, uint64_t) noexcept { return g_nic->knows ? &g_nic->region : nullptr; }
+rc::Code enter(rc::Link*, rc::Regions*, uint64_t, rc::NicRegion** known) noexcept {
+  ++g_nic->entered;
+  g_nic->knows = g_nic->enters == rc::kOk;
+  *known = &g_nic->region;
+  return g_nic->enters == rc::kOk ? rc::kOk : rc::fail_plain(g_nic->enters, "no memory may be locked");
+}
+void forget(rc::Link*, uint64_t) noexcept {}
+bool news(const rc::Link* link) noexcept { return !link->direct; }
 rc::Code operate(rc::Link* link, const rc::NicWork& work, uint64_t* posted, uint64_t* ticket) noexcept {
   SoftNic& nic = *g_nic;
   if (nic.room == 0) return rc::kWouldBlock;
+  if (nic.refusals > 0) {
+    --nic.refusals;
+    return rc::kWouldBlock;
+  }
   if (nic.room != kAnyRoom) --nic.room;
   *posted = work.bytes;
   *ticket = ++nic.posted;
@@ -95,7 +111,7 @@ void close_link(rc::Context& context, rc::Link* link) noexcept {
   g_real->close(context, link);
 }
 
-const rc::NicTable kNic = {true, keep, let_go, let_go, operate, done, halt};
+const rc::NicTable kNic = {true, find, enter, forget, news, operate, done, halt};
 const rc::Extras kExtras = {rc::no_figures, rc::no_device, rc::no_endpoint, rc::no_connection, share,
                             unshare,        reach,         rc::no_unreach,  &rc::kNoRaw,       &kNic};
 
@@ -134,6 +150,19 @@ class Nic : public testing::Test {
 
   virtual std::string uri() const { return "loop:nic"; }
   static rc::Link* link(rc_channel channel) { return rc::Handles::channel(channel.id)->link(); }
+  // Requests in flight that move bytes of the asker's region.
+  uint32_t requests() const {
+    rc_region region = {};
+    region.size = sizeof region;
+    EXPECT_EQ(RC_OK, rc_mr_info(local_, &region)) << rc_reason();
+    return region.requests;
+  }
+  uint64_t& word(rc_mr mr) const {
+    rc_region region = {};
+    region.size = sizeof region;
+    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region)) << rc_reason();
+    return *static_cast<uint64_t*>(region.address);
+  }
   int32_t grant(int64_t lease_ns = RC_LEASE_NONE) {
     EXPECT_EQ(RC_OK, rc_mr_grant(owner_, granted_, 0, kBytes, kAll | RC_MR_DIRECT, lease_ns, &grant_)) << rc_reason();
     return rc_remote_get(asker_, kPatience, &remote_);
@@ -185,6 +214,59 @@ TEST_F(Nic, AWriteTellsNoValueOfAnAtomicBeforeIt) {
     ASSERT_EQ(RC_OK, rc_request_wait(request, kPatience, &value)) << rc_reason();
     ASSERT_EQ(0u, value) << i;
   }
+}
+
+TEST_F(Nic, WhatIsDoneWhenItIsPostedHoldsNothing) {
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  rc_request request{0};
+  ASSERT_EQ(RC_OK, rc_write(local_, 0, remote_, 0, 8, &request)) << rc_reason();
+  EXPECT_EQ(0u, requests());
+  EXPECT_TRUE(g_nic->region.idle());
+  EXPECT_EQ(RC_OK, rc_request_test(request, nullptr)) << rc_reason();
+  g_nic->completes = false;
+  ASSERT_EQ(RC_OK, rc_write(local_, 0, remote_, 0, 8, &request)) << rc_reason();
+  EXPECT_EQ(1u, requests());
+  EXPECT_FALSE(g_nic->region.idle());
+  EXPECT_EQ(RC_E_WOULD_BLOCK, rc_request_test(request, nullptr));
+  g_nic->completed = g_nic->posted;
+  EXPECT_EQ(RC_OK, rc_request_test(request, nullptr)) << rc_reason();
+  EXPECT_EQ(0u, requests());
+  EXPECT_TRUE(g_nic->region.idle());
+}
+
+// The queue is full again and again, and has room between the two.
+TEST_F(Nic, NothingOvertakesWhatWaitsForRoom) {
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  for (int refusals = 1; refusals < 6; ++refusals) {
+    g_nic->refusals = refusals;
+    rc_request first{0}, second{0};
+    word(local_) = 1;
+    (&word(local_))[1] = 2;
+    ASSERT_EQ(RC_OK, rc_write(local_, 0, remote_, 0, 8, &first)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_write(local_, 8, remote_, 0, 8, &second)) << rc_reason();
+    EXPECT_EQ(RC_OK, rc_request_wait(second, kPatience, nullptr)) << rc_reason();
+    EXPECT_EQ(RC_OK, rc_request_wait(first, kPatience, nullptr)) << rc_reason();
+    EXPECT_EQ(2u, word(granted_)) << refusals;
+  }
+}
+
+TEST_F(Nic, ARegionIsEnteredOnceAndAtItsFirstUse) {
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  g_nic->knows = false;
+  g_nic->enters = rc::kNoMemory;
+  rc_request request{0};
+  EXPECT_EQ(RC_E_NO_MEMORY, rc_write(local_, 0, remote_, 0, 8, &request));
+  EXPECT_STREQ("no memory may be locked", rc_reason());
+  EXPECT_EQ(0u, requests());
+  g_nic->enters = rc::kOk;
+  const rc_slice pieces[] = {{local_, 0, 64}, {local_, 128, 64}};
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(RC_OK, rc_writev(pieces, 2, remote_, 0, nullptr, &request)) << rc_reason();
+    ASSERT_EQ(RC_OK, rc_request_wait(request, kPatience, nullptr)) << rc_reason();
+  }
+  EXPECT_EQ(2, g_nic->entered);
+  EXPECT_EQ(0u, requests());
+  EXPECT_TRUE(g_nic->region.idle());
 }
 
 // The NIC is at the first piece when the channel ends: none of its bytes may land in memory that its owner has back.

@@ -137,10 +137,10 @@ class RdmaPosting : public testing::Test {
   uint64_t operate(uint32_t type) {
     link_->landings = landings_;
     link_->landing_mr = &mr_;
-    link_->registrations.of[0] = {1, 0, 0, &mr_};
+    link_->registrations.of[0].mr = &mr_;
     rc::NicWork work = {};
     work.type = type;
-    work.region = 1;
+    work.kept = &link_->registrations.of[0];
     work.at = reinterpret_cast<const uint8_t*>(landings_);
     work.bytes = sizeof landings_;
     uint64_t posted, number = 0;
@@ -163,6 +163,22 @@ class RdmaPosting : public testing::Test {
 };
 
 }  // namespace
+
+TEST_F(RdmaPosting, AnOperationThatIsDoneWhenItIsPostedIsSeenThenIfNobodySleeps) {
+  sends_.due = {1};
+  EXPECT_TRUE(rc::kRdmaNic.done(link_.get(), operate(rc::kOpWrite)));
+  EXPECT_FALSE(rc::kRdmaNic.done(link_.get(), operate(rc::kOpWrite)));
+}
+
+TEST_F(RdmaPosting, NewsIsAnOpTailThatProgressHasNotDelivered) {
+  link_->op_ring_bytes = 4096;
+  EXPECT_FALSE(rc::kRdmaNic.news(link_.get()));
+  const rc::Sealed tail = {64, rc::seal_of(64)};
+  memcpy(reinterpret_cast<uint8_t*>(inbox_.get()) + rc::letter_of(rc::kOpTail), &tail, sizeof tail);
+  EXPECT_TRUE(rc::kRdmaNic.news(link_.get()));
+  EXPECT_EQ(rc::kOk, rc::kRdmaBackend.progress(link_.get(), rc::kPutSide));
+  EXPECT_FALSE(rc::kRdmaNic.news(link_.get()));
+}
 
 TEST_F(RdmaPosting, LeavesWordsThatAreUnderWayAlone) {
   uint64_t word = fill();

@@ -178,6 +178,97 @@ TEST_F(Links, FullSocketRefusesAndLosesNothing) {
   EXPECT_RC(RC_OK, rc_channel_close(ch));
 }
 
+// Two ends with regions, and rings that hold more than their sockets.
+class FullLinks : public testing::Test {
+ protected:
+  static constexpr uint64_t kBytes = 8192;  // sent from where they lie, if the link takes them
+  void SetUp() override {
+    rc_config config = {};
+    config.size = sizeof config;
+    config.channels_max = 2;
+    config.ring_bytes = uint64_t{32} << 20;
+    config.mr_bytes = 2 * kBytes;
+    ASSERT_RC(RC_OK, rc_open(&config, &ctx_));
+    rc_listener listener = {0};
+    char uri[160];
+    ASSERT_RC(RC_OK, rc_listen(ctx_, "tcp://127.0.0.1:0", nullptr, &listener));
+    ASSERT_RC(RC_OK, rc_listener_uri(listener, uri, sizeof uri));
+    auto connecting =
+        std::async(std::launch::async, [&] { return rc_connect(ctx_, uri, nullptr, kPatience, &asker_); });
+    ASSERT_RC(RC_OK, rc_accept(listener, kPatience, &owner_));
+    ASSERT_EQ(RC_OK, connecting.get());
+    ours_at_ = region(&ours_, 1);
+    theirs_at_ = region(&theirs_, 100);
+    rc_grant grant = {0};
+    ASSERT_RC(RC_OK, rc_mr_grant(owner_, theirs_, 0, kBytes, RC_MR_READ | RC_MR_WRITE, 0, &grant));
+    ASSERT_RC(RC_OK, rc_remote_get(asker_, kPatience, &remote_));
+  }
+  void TearDown() override { EXPECT_RC(RC_OK, rc_close(ctx_)); }
+
+  std::vector<uint8_t> pattern(uint8_t seed) const {
+    std::vector<uint8_t> bytes(kBytes);
+    for (size_t i = 0; i < kBytes; ++i) bytes[i] = byte_at(i, seed);
+    return bytes;
+  }
+  uint8_t* region(rc_mr* mr, uint8_t seed) const {
+    rc_region info = {};
+    info.size = sizeof info;
+    EXPECT_RC(RC_OK, rc_mr_alloc(ctx_, kBytes, 0, mr));
+    EXPECT_RC(RC_OK, rc_mr_info(*mr, &info));
+    memcpy(info.address, pattern(seed).data(), kBytes);
+    return static_cast<uint8_t*>(info.address);
+  }
+  // Puts until the link takes no more.
+  static void fill(rc_channel channel) {
+    std::vector<uint8_t> bytes(65536);
+    size_t put = 0;
+    while (rc_try_put(channel, bytes.data(), bytes.size()) == RC_OK) put += bytes.size();
+    ASSERT_LT(put, size_t{32} << 20) << "the socket never filled";
+  }
+  // How it ends while both sides take what is there.
+  int32_t finish(rc_request request, rc_channel full, rc_channel reader) const {
+    std::vector<uint8_t> bytes(65536);
+    int64_t deadline = now_ms() + kPatience / kMs;
+    int32_t code = RC_E_WOULD_BLOCK;
+    while (code == RC_E_WOULD_BLOCK && now_ms() < deadline) {
+      int32_t got = rc_try_get(reader, bytes.data(), bytes.size());
+      if (got != RC_OK && got != RC_E_WOULD_BLOCK) return got;
+      rc_progress(full);
+      code = rc_request_test(request, nullptr);
+    }
+    return code;
+  }
+  static int64_t now_ms() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+  }
+
+  rc_ctx ctx_ = {0};
+  rc_channel asker_ = {0}, owner_ = {0};
+  rc_mr ours_ = {0}, theirs_ = {0};
+  rc_remote remote_ = {0};
+  uint8_t *ours_at_ = nullptr, *theirs_at_ = nullptr;
+};
+
+// What was to go from where it lies goes by way of the outbox, once.
+TEST_F(FullLinks, TakeTheBytesOfAWriteLater) {
+  fill(asker_);
+  rc_request request = {0};
+  ASSERT_RC(RC_OK, rc_write(ours_, 0, remote_, 0, kBytes, &request));
+  EXPECT_RC(RC_OK, finish(request, asker_, owner_));
+  EXPECT_EQ(0, memcmp(theirs_at_, pattern(1).data(), kBytes));
+}
+
+TEST_F(FullLinks, TakeTheAnswerToAReadLater) {
+  rc_request request = {0};
+  ASSERT_RC(RC_OK, rc_read(ours_, 0, remote_, 0, kBytes, &request));
+  fill(owner_);
+  ASSERT_RC(RC_OK, rc_progress(owner_));
+  EXPECT_RC(RC_OK, finish(request, owner_, asker_));
+  EXPECT_EQ(0, memcmp(ours_at_, pattern(100).data(), kBytes));
+}
+
 TEST(SendQueue, CreditsMergeAndAlwaysFindRoom) {
   rc::SendQueue queue = {};
   uint64_t word = 0;
