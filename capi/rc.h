@@ -520,11 +520,12 @@ int32_t rc_progress_all(rc_ctx ctx);
 
 /* Starts to listen at a URI.
  * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
- * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG;
- * RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
- * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
- * RC_E_NO_DEVICE (rdma: no device, library or port that would do); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for
- * the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
+ * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI (rdma: also what the device with
+ * that address cannot do); RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's);
+ * RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST;
+ * RC_E_UNREACHABLE (an address that this machine does not have); RC_E_NO_DEVICE (rdma: no device, library or port that
+ * would do, or that this process may open); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's
+ * name. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.
@@ -573,10 +574,10 @@ int32_t rc_listener_close(rc_listener listener);
  * RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION (also: other user, wrong token);
  * RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died in the handshake); RC_E_CORRUPT
  * (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline); RC_E_NO_DEVICE (rdma: no device,
- * library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is none of its members) or
- * RC_E_DUPLICATE (says it is one, and another is); RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the
- * connection, or the deadline; a look-up of a host's name knows no deadline. Threads: any. Order: after rc_open. Since:
- * 0.1. */
+ * library or port that would do, or that this process may open); RC_E_IDENTITY (a mesh listens there, and this end is
+ * none of its members) or RC_E_DUPLICATE (says it is one, and another is); RC_E_SYSTEM. Blocks: until the listener's
+ * rc_accept has taken the connection, or the deadline; a look-up of a host's name knows no deadline. Threads: any.
+ * Order: after rc_open. Since: 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
 
@@ -616,7 +617,8 @@ int32_t rc_channel_close(rc_channel channel);
  * blob
  * - out; bytes - in: the room there, 512 is always enough, out: what is used; endpoint - out, a listener that
  * rc_endpoint_connect takes. Returns: RC_OK; RC_E_SIZE (no room: *bytes says how much is needed; also: ring_bytes above
- * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up has that GID);
+ * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up and that this
+ * process may open has that GID);
  * RC_E_POOL; RC_E_NO_MEMORY; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
  * RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after
  * rc_open; close it with rc_listener_close, also after it was connected. Since: 0.2. */
@@ -1282,9 +1284,9 @@ int32_t rc_channel_figure(rc_channel channel, const char* name, int64_t* value);
 
 /* Describes one port of the machine's RDMA devices.
  * Parameters: index - from 0; device - in: its size; out: the rest, as much as fits.
- * Returns: RC_OK; RC_E_RANGE (there are not so many); RC_E_NO_DEVICE (no device, or no rdma-core; the reason says what
- * to do); RC_E_CONFIG (size is 0 or unknown); RC_E_INVALID (NULL); RC_E_SYSTEM. Blocks: no. Threads: any. Order: none.
- * Since: 0.2. */
+ * Returns: RC_OK; RC_E_RANGE (there are not so many); RC_E_NO_DEVICE (no device, none that this process may open,
+ * or no rdma-core; the reason says what to do); RC_E_CONFIG (size is 0 or unknown); RC_E_INVALID (NULL); RC_E_SYSTEM.
+ * Blocks: no. Threads: any. Order: none. Since: 0.2. */
 int32_t rc_device_info(uint32_t index, rc_device* device);
 
 #ifdef __cplusplus

@@ -121,7 +121,7 @@ Code delivered(RdmaPursuit* a) noexcept {
 Code prepare(Context& context, const Uri& uri, RdmaPursuit* a) noexcept {
   a->context = &context;
   Code code = read_knobs(uri, &a->knobs);
-  if (code == kOk) code = open_verbs();
+  if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(uri, a->knobs);
   return code == kOk ? resolve(uri, a->knobs, false, &a->to) : code;
 }

@@ -62,7 +62,7 @@ constexpr Range kRanges[] = {
     {"cq_poll", &Knobs::cq_poll, 8, 1, kCompletionsMost},
     {"signal", &Knobs::signal, 16, 1, 16},
     {"mtu", &Knobs::mtu, 0, 256, 4096},
-    {"gid", &Knobs::gid, kNotGiven, 0, 65535},
+    {"gid", &Knobs::gid, kNotGiven, 0, kGidMost},
     {"pkey", &Knobs::pkey, kNotGiven, 0, 65535},
     {"sl", &Knobs::sl, kNotGiven, 0, 15},
     {"tclass", &Knobs::tclass, kNotGiven, 0, 255},

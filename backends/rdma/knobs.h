@@ -13,6 +13,7 @@ inline constexpr uint32_t kSendDepthMost = 4096;
 inline constexpr uint32_t kReceiveDepthMost = 4096;
 inline constexpr uint32_t kEntriesMost = 65536;   // of completion queues
 inline constexpr uint32_t kCompletionsMost = 64;  // taken at once
+inline constexpr uint32_t kGidMost = 255;         // verbs have eight bits for the index
 
 // Of those whose 0 means something: not given.
 inline constexpr uint32_t kNotGiven = UINT32_MAX;

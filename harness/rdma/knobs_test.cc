@@ -130,7 +130,7 @@ TEST(RdmaKnobs, ValuesOutOfRangeAreRefusedAndNamed) {
                             "retry_count=7",  "ack_timeout=32", "rnr_retry=7",
                             "timeout_ms=",    "sq_depth=many",  "sq_depth=99999999999999999999",
                             "mtu=128",        "mtu=1500",       "mtu=8192",
-                            "gid=65536",      "pkey=65536",     "sl=16",
+                            "gid=256",        "pkey=65536",     "sl=16",
                             "hop_limit=0",    "hop_limit=256",  "flow_label=1048576",
                             "static_rate=25", "path_bits=128",  "min_rnr_timer=32",
                             "rd_atomic=0",    "rd_atomic=256",  "dest_rd_atomic=256",
