@@ -1092,11 +1092,11 @@ int32_t rc_remote_open(rc_channel channel, const uint8_t token[RC_TOKEN_BYTES], 
 
 /* Asks the peer to make a zeroed region and to grant it, not directly; the peer's rc_config.peer_* rule, and its
  * program is not asked. Parameters: channel; bytes; rights; lease_ns - as rc_mr_grant; timeout_ns; remote - out.
- * Returns: RC_OK; RC_E_LIMIT (the peer's policy forbids it, or the lease is too long); RC_E_POOL (the peer's region
- * pool or the grants are used up, or all requests are in flight); RC_E_SIZE (0 bytes); RC_E_INVALID; RC_E_WOULD_BLOCK,
- * RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. After the lease the peer frees the
- * region when it needs the room, and a use of it is RC_E_EXPIRED before that and afterwards. Blocks: until the peer has
- * answered. Threads: put side. Order: as posted. Since: 0.2. */
+ * Returns: RC_OK; RC_E_LIMIT (the peer's policy forbids it, the reason says which part of it; or the lease is too
+ * long); RC_E_POOL (the peer's region pool or the grants are used up, or all requests are in flight); RC_E_SIZE (0
+ * bytes); RC_E_INVALID; RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as
+ * rc_mr_grant. After the lease the peer frees the region when it needs the room, and a use of it is RC_E_EXPIRED before
+ * that and afterwards. Blocks: until the peer has answered. Threads: put side. Order: as posted. Since: 0.2. */
 int32_t rc_remote_alloc(rc_channel channel, uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
                         rc_remote* remote);
 

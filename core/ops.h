@@ -270,6 +270,7 @@ class Ops {
   Code broken(const char* what) noexcept;
   // What a request's result means to who asked.
   static const char* meaning(Code result) noexcept;
+  static const char* exceeded(uint64_t what) noexcept;
   static Code tell(Code result) noexcept;
   Code serve_locked() noexcept;
   Code drain() noexcept;

@@ -302,9 +302,15 @@ Code Ops::do_atomic(const OpFrame& f, uint64_t* old) noexcept {
 // The peer wants memory of ours: as much as this context's policy allows.
 Code Ops::do_alloc(const OpFrame& f, OpFrame* answer) noexcept {
   const Limits& limits = context_->limits();
-  if (f.value == 0 || f.value > limits.peer_mr_bytes || f.value > limits.peer_mr_total - for_peer_bytes_ ||
-      f.word == 0 || (f.word & ~limits.peer_rights) != 0 || f.compare == 0 ||
-      f.compare > static_cast<uint64_t>(kLeaseMaxNs)) {
+  if (f.value > limits.peer_mr_bytes) {
+    answer->value = kExceedsBytes;
+  } else if ((f.word & ~limits.peer_rights) != 0) {
+    answer->value = kExceedsRights;
+  } else if (f.value > limits.peer_mr_total - for_peer_bytes_) {
+    answer->value = kExceedsTotal;
+  }
+  bool senseless = f.value == 0 || f.word == 0 || f.compare == 0 || f.compare > static_cast<uint64_t>(kLeaseMaxNs);
+  if (answer->value != 0 || senseless) {
     expire(now_ns());
     return kLimit;
   }

@@ -173,6 +173,7 @@ class RemoteMemory : public MemoryPair {
   int32_t ask(uint64_t bytes, uint32_t rights, int64_t lease_ns = 0) {
     far().start(Far::bytes(Op::kGet, 1));
     int32_t code = rc_remote_alloc(ch_, bytes, rights, lease_ns, kPatience, &remote_);
+    reason_ = code != RC_OK ? rc_reason() : "";
     put(1);
     EXPECT_FAR(RC_OK, 1u, far().finish());
     return code;
@@ -185,6 +186,7 @@ class RemoteMemory : public MemoryPair {
     return code;
   }
   static constexpr uint32_t kReadWrite = RC_MR_READ | RC_MR_WRITE;
+  std::string reason_;  // of what was asked for last
 };
 
 }  // namespace conformance
