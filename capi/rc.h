@@ -1270,14 +1270,16 @@ int32_t rc_channel_choice(rc_channel channel, char* text, size_t capacity);
  * Blocks: no. Threads: any; the values of a running direction are approximate. Order: none. Since: 0.1. */
 int32_t rc_channel_counters(rc_channel channel, rc_counters* counters);
 
-/* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes), and over
- * rdma device_guid (as rc_device.guid), what was chosen for each number of the URI, as the queue pair has it (access: 2
- * write, 4 read, 8 atomic), and what is counted: requests (posted), doorbells, completions, receives, registrations
- * (with the NIC, for direct grants and operations on them), port_downs, port_ups, gid_changes; event is 1 for
- * mode=event, path is 1 for path=send.
- * Parameters: channel; name - as in a URI; value - out.
- * Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists those that there are); RC_E_HANDLE;
- * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2. */
+/* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes),
+ * op_posted (writes, reads and atomics that this end has begun) and op_served (the peer's that this end has executed;
+ * not direct ones, which its processor or NIC executes unseen); over tcp resends (segments that the system has sent
+ * again); and over rdma, where verbs tell no resends of a queue pair, device_guid (as rc_device.guid), what was chosen
+ * for each number of the URI, as the queue pair has it (access: 2 write, 4 read, 8 atomic), and what is counted:
+ * requests (posted), doorbells, completions, receives, registrations (with the NIC, for direct grants and operations on
+ * them), port_downs, port_ups, gid_changes; event is 1 for mode=event, path is 1 for path=send. Parameters: channel;
+ * name - as in a URI; value - out. Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists
+ * those that there are); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2.
+ */
 int32_t rc_channel_figure(rc_channel channel, const char* name, int64_t* value);
 
 /* ------------------------------------------------------------------------------------------------- Devices */

@@ -126,13 +126,15 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   if (nic().able) look_around();
   Locked locked(this);
   Code code = post_locked(op, detached, request);
-  if (code != kWouldBlock) return code;
-  Gather local;  // until the request holds it, too
-  lock_.unlock();
-  code = keep_local(op, &local, true);
-  lock_.lock();
-  if (code == kOk) code = post_locked(op, detached, request);
-  local.let_go(regions_);
+  if (code == kWouldBlock) {
+    Gather local;  // until the request holds it, too
+    lock_.unlock();
+    code = keep_local(op, &local, true);
+    lock_.lock();
+    if (code == kOk) code = post_locked(op, detached, request);
+    local.let_go(regions_);
+  }
+  if (code == kOk) ++counts_.posted;
   return code;
 }
 

@@ -230,6 +230,7 @@ bool Ops::take_write(const OpFrame& f) noexcept {
     RC_STEP("ops: a piece landed");
     return true;
   }
+  if (a.result == kOk) ++counts_.served;
   if (f.type == kOpWriteImm && a.result == kOk) {
     a.state = Answer::kTaking;
     imms_.push(f.request);
@@ -296,6 +297,7 @@ Code Ops::do_atomic(const OpFrame& f, uint64_t* old) noexcept {
     *old = f.compare;  // stays so, or becomes what was there instead
     __atomic_compare_exchange_n(word, old, f.value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
   }
+  ++counts_.served;
   return kOk;
 }
 

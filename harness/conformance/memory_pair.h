@@ -123,6 +123,11 @@ class MemoryPair : public Pair {
     EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
     return region;
   }
+  int64_t figure(const char* name) const {
+    int64_t value = -1;
+    EXPECT_RC(RC_OK, rc_channel_figure(ch_, name, &value));
+    return value;
+  }
   // So many of the far region's bytes from `at` on are this.
   uint64_t far_count(uint64_t at, uint64_t n, uint8_t value) { return far().call(on(Op::kMrCount, n, at, value)).done; }
   void expect_far_untouched(uint64_t n = kBytes) { EXPECT_EQ(n, far_count(0, n, kFarByte)); }
