@@ -68,6 +68,22 @@ TEST_P(Operations, FiguresCountThePeers) {
   EXPECT_EQ(0, figure("op_posted"));
 }
 
+TEST_P(Operations, ARegionOfAnotherContextIsToldFromOneThatIsGone) {
+  lend();
+  rc_config config = {};
+  config.size = sizeof config;
+  config.mr_bytes = kBytes;
+  rc_ctx other{0};
+  rc_mr theirs{0}, gone{0};
+  ASSERT_RC(RC_OK, rc_open(&config, &other));
+  ASSERT_RC(RC_OK, rc_mr_alloc(other, 8, 0, &theirs));
+  ASSERT_RC(RC_OK, rc_mr_alloc(ctx_, 8, 0, &gone));
+  EXPECT_RC(RC_OK, rc_mr_free(gone));
+  EXPECT_RC_NAMES(RC_E_HANDLE, "another context", rc_write(theirs, 0, remote_, 0, 8, nullptr));
+  EXPECT_RC_NAMES(RC_E_HANDLE, "closed", rc_write(gone, 0, remote_, 0, 8, nullptr));
+  EXPECT_RC(RC_OK, rc_close(other));
+}
+
 // Scenario C7.
 TEST_P(Operations, SlicesAreServedOrRefused) {
   lend();
