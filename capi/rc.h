@@ -30,7 +30,8 @@
  *                          path=write|send (send: messages by SEND and RECV, and no memory that the peer's device could
  *                          reach; the target makes progress by its calls, as over tcp; both ends must say the same, and
  *                          each takes four rings of the pool; rq_depth is at most 256). What the device cannot do is
- *                          refused; rc_channel_figure tells what was chosen
+ *                          refused; rc_channel_figure tells what was chosen. rc_channel_config.rdma_knobs is another
+ *                          place for parameters
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -235,6 +236,9 @@ typedef struct rc_channel_config {
   uint32_t reserved;    /* 0 */
   const char* identity; /* told to the peer, at most 63 bytes; NULL: none */
   const char* token; /* shared secret, at most 63 bytes, compared in constant time; NULL: none. Both ends must agree */
+  /* rdma's parameters, "mtu=1024&retry_count=3" as behind the ? of a URI, at most 511 bytes, for those that the URI
+   * does not name; the other backends do not look at it. NULL: none */
+  const char* rdma_knobs;
 } rc_channel_config;
 
 typedef struct rc_attach_config {
