@@ -331,12 +331,15 @@ int32_t rc_channel_figure(rc_channel channel, const char* name, int64_t* value) 
   *value = 0;
   return on_side(channel.id, kGetSide, [&](Channel& c) noexcept {
     Link* link = c.link();
+    const Ops::Counts ops = c.ops() != nullptr ? c.ops()->counts() : Ops::Counts{};
     Figure figures[kFiguresMost] = {{"ring_bytes", static_cast<int64_t>(link->ring_bytes)},
                                     {"op_ring_bytes", link->op_ring_bytes},
-                                    {"op_requests", link->requests}};
-    constexpr uint32_t kOfAll = 3;
+                                    {"op_requests", link->requests},
+                                    {"op_posted", static_cast<int64_t>(ops.posted)},
+                                    {"op_served", static_cast<int64_t>(ops.served)}};
+    constexpr uint32_t kOfAll = 5;
     uint32_t n = kOfAll + link->ops->extras->figures(link, figures + kOfAll, kFiguresMost - kOfAll);
-    char names[400] = "";
+    char names[500] = "";
     for (uint32_t i = 0; i < n; ++i) {
       if (strcmp(figures[i].name, name) == 0) {
         *value = figures[i].value;

@@ -30,7 +30,8 @@
  *                          path=write|send (send: messages by SEND and RECV, and no memory that the peer's device could
  *                          reach; the target makes progress by its calls, as over tcp; both ends must say the same, and
  *                          each takes four rings of the pool; rq_depth is at most 256). What the device cannot do is
- *                          refused; rc_channel_figure tells what was chosen
+ *                          refused; rc_channel_figure tells what was chosen. rc_channel_config.rdma_knobs is another
+ *                          place for parameters
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -235,6 +236,9 @@ typedef struct rc_channel_config {
   uint32_t reserved;    /* 0 */
   const char* identity; /* told to the peer, at most 63 bytes; NULL: none */
   const char* token; /* shared secret, at most 63 bytes, compared in constant time; NULL: none. Both ends must agree */
+  /* rdma's parameters, "mtu=1024&retry_count=3" as behind the ? of a URI, at most 511 bytes, for those that the URI
+   * does not name; the other backends do not look at it. NULL: none */
+  const char* rdma_knobs;
 } rc_channel_config;
 
 typedef struct rc_attach_config {
@@ -520,11 +524,12 @@ int32_t rc_progress_all(rc_ctx ctx);
 
 /* Starts to listen at a URI.
  * Parameters: ctx; uri - see the top, at most 159 bytes; config - for the channels to be accepted, or NULL, read during
- * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG;
- * RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's); RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE;
- * RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST; RC_E_UNREACHABLE (an address that this machine does not have);
- * RC_E_NO_DEVICE (rdma: no device, library or port that would do); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for
- * the look-up of a host's name. Threads: any. Order: after rc_open. Since: 0.1. */
+ * the call only; listener - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_URI (rdma: also what the device with
+ * that address cannot do); RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID; RC_E_SIZE (ring_bytes above the context's);
+ * RC_E_POOL; RC_E_NAME_IN_USE; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_PERMISSION; RC_E_NO_DESCRIPTORS; RC_E_NO_HOST;
+ * RC_E_UNREACHABLE (an address that this machine does not have); RC_E_NO_DEVICE (rdma: no device, library or port that
+ * would do, or that this process may open); RC_E_UNSUPPORTED; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's
+ * name. Threads: any. Order: after rc_open. Since: 0.1. */
 int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, rc_listener* listener);
 
 /* Accepts one client: a new channel each time; many clients may connect at once and in turn.
@@ -573,10 +578,10 @@ int32_t rc_listener_close(rc_listener listener);
  * RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS; RC_E_NO_PERMISSION (also: other user, wrong token);
  * RC_E_VERSION; RC_E_LAYOUT; RC_E_NOT_RINGCHAN; RC_E_REFUSED; RC_E_PEER_DEAD (it died in the handshake); RC_E_CORRUPT
  * (it broke the protocol); RC_E_NO_HOST; RC_E_UNREACHABLE (until the deadline); RC_E_NO_DEVICE (rdma: no device,
- * library or port that would do); RC_E_IDENTITY (a mesh listens there, and this end is none of its members) or
- * RC_E_DUPLICATE (says it is one, and another is); RC_E_SYSTEM. Blocks: until the listener's rc_accept has taken the
- * connection, or the deadline; a look-up of a host's name knows no deadline. Threads: any. Order: after rc_open. Since:
- * 0.1. */
+ * library or port that would do, or that this process may open); RC_E_IDENTITY (a mesh listens there, and this end is
+ * none of its members) or RC_E_DUPLICATE (says it is one, and another is); RC_E_SYSTEM. Blocks: until the listener's
+ * rc_accept has taken the connection, or the deadline; a look-up of a host's name knows no deadline. Threads: any.
+ * Order: after rc_open. Since: 0.1. */
 int32_t rc_connect(rc_ctx ctx, const char* uri, const rc_channel_config* config, int64_t timeout_ns,
                    rc_channel* channel);
 
@@ -616,7 +621,8 @@ int32_t rc_channel_close(rc_channel channel);
  * blob
  * - out; bytes - in: the room there, 512 is always enough, out: what is used; endpoint - out, a listener that
  * rc_endpoint_connect takes. Returns: RC_OK; RC_E_SIZE (no room: *bytes says how much is needed; also: ring_bytes above
- * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up has that GID);
+ * the context's); RC_E_UNSUPPORTED (not over this backend); RC_E_NO_DEVICE (no port that is up and that this
+ * process may open has that GID);
  * RC_E_POOL; RC_E_NO_MEMORY; RC_E_HANDLE; RC_E_FORKED; RC_E_URI; RC_E_SCHEME; RC_E_CONFIG; RC_E_INVALID;
  * RC_E_NO_DESCRIPTORS; RC_E_SYSTEM. Blocks: no, but for the look-up of a host's name. Threads: any. Order: after
  * rc_open; close it with rc_listener_close, also after it was connected. Since: 0.2. */
@@ -1090,11 +1096,11 @@ int32_t rc_remote_open(rc_channel channel, const uint8_t token[RC_TOKEN_BYTES], 
 
 /* Asks the peer to make a zeroed region and to grant it, not directly; the peer's rc_config.peer_* rule, and its
  * program is not asked. Parameters: channel; bytes; rights; lease_ns - as rc_mr_grant; timeout_ns; remote - out.
- * Returns: RC_OK; RC_E_LIMIT (the peer's policy forbids it, or the lease is too long); RC_E_POOL (the peer's region
- * pool or the grants are used up, or all requests are in flight); RC_E_SIZE (0 bytes); RC_E_INVALID; RC_E_WOULD_BLOCK,
- * RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as rc_mr_grant. After the lease the peer frees the
- * region when it needs the room, and a use of it is RC_E_EXPIRED before that and afterwards. Blocks: until the peer has
- * answered. Threads: put side. Order: as posted. Since: 0.2. */
+ * Returns: RC_OK; RC_E_LIMIT (the peer's policy forbids it, the reason says which part of it; or the lease is too
+ * long); RC_E_POOL (the peer's region pool or the grants are used up, or all requests are in flight); RC_E_SIZE (0
+ * bytes); RC_E_INVALID; RC_E_WOULD_BLOCK, RC_E_TIMEOUT, RC_E_STOPPED: what comes too late is released; else as
+ * rc_mr_grant. After the lease the peer frees the region when it needs the room, and a use of it is RC_E_EXPIRED before
+ * that and afterwards. Blocks: until the peer has answered. Threads: put side. Order: as posted. Since: 0.2. */
 int32_t rc_remote_alloc(rc_channel channel, uint64_t bytes, uint32_t rights, int64_t lease_ns, int64_t timeout_ns,
                         rc_remote* remote);
 
@@ -1268,23 +1274,25 @@ int32_t rc_channel_choice(rc_channel channel, char* text, size_t capacity);
  * Blocks: no. Threads: any; the values of a running direction are approximate. Order: none. Since: 0.1. */
 int32_t rc_channel_counters(rc_channel channel, rc_counters* counters);
 
-/* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes), and over
- * rdma device_guid (as rc_device.guid), what was chosen for each number of the URI, as the queue pair has it (access: 2
- * write, 4 read, 8 atomic), and what is counted: requests (posted), doorbells, completions, receives, registrations
- * (with the NIC, for direct grants and operations on them), port_downs, port_ups, gid_changes; event is 1 for
- * mode=event, path is 1 for path=send.
- * Parameters: channel; name - as in a URI; value - out.
- * Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists those that there are); RC_E_HANDLE;
- * RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2. */
+/* Tells one figure of a channel by its name: ring_bytes, op_ring_bytes and op_requests (of both ends' wishes),
+ * op_posted (writes, reads and atomics that this end has begun) and op_served (the peer's that this end has executed;
+ * not direct ones, which its processor or NIC executes unseen); over tcp resends (segments that the system has sent
+ * again); and over rdma, where verbs tell no resends of a queue pair, device_guid (as rc_device.guid), what was chosen
+ * for each number of the URI, as the queue pair has it (access: 2 write, 4 read, 8 atomic), and what is counted:
+ * requests (posted), doorbells, completions, receives, registrations (with the NIC, for direct grants and operations on
+ * them), port_downs, port_ups, gid_changes; event is 1 for mode=event, path is 1 for path=send. Parameters: channel;
+ * name - as in a URI; value - out. Returns: RC_OK; RC_E_INVALID (NULL, or there is no such figure: the reason lists
+ * those that there are); RC_E_HANDLE; RC_E_FORKED; RC_E_BUSY. Blocks: no. Threads: get side. Order: none. Since: 0.2.
+ */
 int32_t rc_channel_figure(rc_channel channel, const char* name, int64_t* value);
 
 /* ------------------------------------------------------------------------------------------------- Devices */
 
 /* Describes one port of the machine's RDMA devices.
  * Parameters: index - from 0; device - in: its size; out: the rest, as much as fits.
- * Returns: RC_OK; RC_E_RANGE (there are not so many); RC_E_NO_DEVICE (no device, or no rdma-core; the reason says what
- * to do); RC_E_CONFIG (size is 0 or unknown); RC_E_INVALID (NULL); RC_E_SYSTEM. Blocks: no. Threads: any. Order: none.
- * Since: 0.2. */
+ * Returns: RC_OK; RC_E_RANGE (there are not so many); RC_E_NO_DEVICE (no device, none that this process may open,
+ * or no rdma-core; the reason says what to do); RC_E_CONFIG (size is 0 or unknown); RC_E_INVALID (NULL); RC_E_SYSTEM.
+ * Blocks: no. Threads: any. Order: none. Since: 0.2. */
 int32_t rc_device_info(uint32_t index, rc_device* device);
 
 #ifdef __cplusplus

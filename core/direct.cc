@@ -155,6 +155,7 @@ bool Ops::run_at_once(const Operation& op, uint64_t* request) noexcept {
     copy_shared(op.type == kOpRead ? ours : at, op.type == kOpRead ? at : ours, op.bytes);
   }
   if (request != nullptr) done_already(kOk, old, false, request);
+  ++counts_.posted;
   return true;
 }
 

@@ -49,8 +49,12 @@ enum OpType : uint32_t {
   kOpRevoked = 18,  // key: nothing of this end is under way to that memory, and nothing will be
   // Answers: `request` is the asker's number.
   kOpData = 32,  // compare = how many bytes came before; payload
-  kOpDone = 33,  // word = result code, value = old word; of kOpAlloc: key, compare = lease in ns
+  kOpDone = 33,  // word = result code, value = old word; of kOpAlloc: key, compare = lease in ns; if it is kLimit:
+                 // value = what is exceeded
 };
+
+// What of the owner's policy a kOpAlloc goes beyond. 0: not told.
+enum Exceeded : uint64_t { kExceedsBytes = 1, kExceedsTotal = 2, kExceedsRights = 3 };
 
 // On one aligned word, whose old value comes back.
 constexpr bool is_atomic(uint32_t type) noexcept { return type == kOpSwap || type == kOpAdd; }

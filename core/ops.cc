@@ -58,6 +58,7 @@ void Ops::open(Context* context, Link* link, uint32_t channel_slot, bool full_fe
   last_ticket_ = 0;
   open_ = true;
   for_peer_bytes_ = 0;
+  counts_ = {};
   newest_direct_ = {};
   timer_fd_ = -1;
   due_ns_.store(kNeverNs, std::memory_order_relaxed);
@@ -152,6 +153,11 @@ void Ops::abort(Code why) noexcept {
 bool Ops::news() noexcept {
   Locked locked(this);
   return !imms_.empty() || !announced_.empty() || !returned_.empty() || !completions_.empty();
+}
+
+Ops::Counts Ops::counts() noexcept {
+  Locked locked(this);
+  return counts_;
 }
 
 Code Ops::serve() noexcept {
@@ -431,7 +437,10 @@ bool Ops::send_answer(uint32_t slot) noexcept {
     const uint8_t* at = g->piece.at + a.frame.offset + a.done;
     if (!lend(frame, at)) write_frame(frame, [&]() noexcept { tx_.write(at, frame.bytes); });
     a.done += frame.bytes;
-    if (a.done == a.frame.value) a.state = Answer::kNone;
+    if (a.done == a.frame.value) {
+      a.state = Answer::kNone;
+      ++counts_.served;
+    }
     if (link_->direct) publish();
   }
   if (a.state == Answer::kNone) return true;

@@ -152,6 +152,11 @@ class Ops {
   Code queue(uint64_t request, uint64_t tag) noexcept;
   // kWouldBlock: there is none.
   Code next_completions(Completion* completions, uint32_t capacity, uint32_t* count) noexcept;
+  // Operations of this end that have begun, and of the peer that this end has executed. Any thread.
+  struct Counts {
+    uint64_t posted, served;
+  };
+  Counts counts() noexcept;
   Code cancel(uint64_t request) noexcept;
   // Nobody will ask for its result.
   void detach(uint64_t request) noexcept;
@@ -270,6 +275,7 @@ class Ops {
   Code broken(const char* what) noexcept;
   // What a request's result means to who asked.
   static const char* meaning(Code result) noexcept;
+  static const char* exceeded(uint64_t what) noexcept;
   static Code tell(Code result) noexcept;
   Code serve_locked() noexcept;
   Code drain() noexcept;
@@ -412,6 +418,7 @@ class Ops {
   uint32_t in_flight_ = 0;       // requests that the peer has to do, or is to be told of
   uint32_t by_nic_count_ = 0;    // of these, those that the NIC does
   uint64_t last_ticket_ = 0;     // of the NIC
+  Counts counts_ = {};           // since the channel is open
   uint64_t for_peer_bytes_ = 0;  // of regions allocated for the peer
   TxRing<StdAtomics> tx_;
   RxRing<StdAtomics> rx_;

@@ -36,6 +36,20 @@ const char* Ops::meaning(Code result) noexcept {
   }
 }
 
+// What a request for memory went beyond; a number that no owner sends is none.
+const char* Ops::exceeded(uint64_t what) noexcept {
+  switch (what) {
+    case kExceedsBytes:
+      return "the region is larger than the peer allows (its rc_config.peer_mr_bytes); ask for less";
+    case kExceedsTotal:
+      return "the peer's total for this channel (its rc_config.peer_mr_total) has no room for it; release some";
+    case kExceedsRights:
+      return "the peer allows fewer rights (its rc_config.peer_rights); ask for less";
+    default:
+      return meaning(kLimit);
+  }
+}
+
 Code Ops::tell(Code result) noexcept { return result == kOk ? kOk : fail_plain(result, meaning(result)); }
 
 // ------------------------------------------------------------------------------------------------------------ requests
@@ -112,13 +126,15 @@ Code Ops::post(const Operation& op, bool detached, uint64_t* request) noexcept {
   if (nic().able) look_around();
   Locked locked(this);
   Code code = post_locked(op, detached, request);
-  if (code != kWouldBlock) return code;
-  Gather local;  // until the request holds it, too
-  lock_.unlock();
-  code = keep_local(op, &local, true);
-  lock_.lock();
-  if (code == kOk) code = post_locked(op, detached, request);
-  local.let_go(regions_);
+  if (code == kWouldBlock) {
+    Gather local;  // until the request holds it, too
+    lock_.unlock();
+    code = keep_local(op, &local, true);
+    lock_.lock();
+    if (code == kOk) code = post_locked(op, detached, request);
+    local.let_go(regions_);
+  }
+  if (code == kOk) ++counts_.posted;
   return code;
 }
 
@@ -233,8 +249,9 @@ Code Ops::collect(uint64_t request, uint64_t* value, uint64_t* remote) noexcept 
   code = r->result;
   if (value != nullptr) *value = r->value;
   if (remote != nullptr) *remote = r->remote;
+  code = code == kLimit ? fail_plain(kLimit, exceeded(r->value)) : tell(code);
   free_request(*r);
-  return code == kOk ? kOk : tell(code);
+  return code;
 }
 
 Code Ops::queue(uint64_t request, uint64_t tag) noexcept {

@@ -230,6 +230,7 @@ bool Ops::take_write(const OpFrame& f) noexcept {
     RC_STEP("ops: a piece landed");
     return true;
   }
+  if (a.result == kOk) ++counts_.served;
   if (f.type == kOpWriteImm && a.result == kOk) {
     a.state = Answer::kTaking;
     imms_.push(f.request);
@@ -296,15 +297,22 @@ Code Ops::do_atomic(const OpFrame& f, uint64_t* old) noexcept {
     *old = f.compare;  // stays so, or becomes what was there instead
     __atomic_compare_exchange_n(word, old, f.value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
   }
+  ++counts_.served;
   return kOk;
 }
 
 // The peer wants memory of ours: as much as this context's policy allows.
 Code Ops::do_alloc(const OpFrame& f, OpFrame* answer) noexcept {
   const Limits& limits = context_->limits();
-  if (f.value == 0 || f.value > limits.peer_mr_bytes || f.value > limits.peer_mr_total - for_peer_bytes_ ||
-      f.word == 0 || (f.word & ~limits.peer_rights) != 0 || f.compare == 0 ||
-      f.compare > static_cast<uint64_t>(kLeaseMaxNs)) {
+  if (f.value > limits.peer_mr_bytes) {
+    answer->value = kExceedsBytes;
+  } else if ((f.word & ~limits.peer_rights) != 0) {
+    answer->value = kExceedsRights;
+  } else if (f.value > limits.peer_mr_total - for_peer_bytes_) {
+    answer->value = kExceedsTotal;
+  }
+  bool senseless = f.value == 0 || f.word == 0 || f.compare == 0 || f.compare > static_cast<uint64_t>(kLeaseMaxNs);
+  if (answer->value != 0 || senseless) {
     expire(now_ns());
     return kLimit;
   }

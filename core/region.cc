@@ -70,7 +70,9 @@ Code Regions::find(uint64_t id, Region** region) noexcept {
     *region = &regions_[Id::slot(id)];
     return kOk;
   }
-  return Handles::refuse(id, "region");
+  Code code = Handles::refuse(id, "region");
+  bool elsewhere = code == kHandle && Id::is(id, Id::kRegion) && Id::context(id) != context_;
+  return elsewhere ? fail_plain(code, "the region is of another context than the channel") : code;
 }
 
 Code Regions::enter(uint64_t serial, uint8_t* base, uint64_t bytes, uint32_t access, bool registered,

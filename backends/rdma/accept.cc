@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
 #include "core/descriptors.h"
 #include "core/wait.h"
@@ -227,6 +228,16 @@ void stop_listening(RdmaPoint* point) noexcept {
   if (point->fd >= 0) close(point->fd);
 }
 
+// What the device of this address cannot do is told at once. A port that is down may come up: its clients tell then.
+Code check_listener(const RdmaPoint* point) noexcept {
+  Endpoint e = {};
+  ibv_port_attr port = {};
+  e.verbs = point->id->verbs;  // null: it listens at all addresses
+  e.port_num = point->id->port_num;
+  if (e.verbs == nullptr || !is_active(e.verbs, e.port_num, &port)) return kOk;
+  return check_device(point->uri, point->knobs, &e);
+}
+
 Code start_listening(RdmaPoint* point, sockaddr_storage* address) noexcept {
   Code code = make_event_channel(&point->channel);
   if (code != kOk) return code;
@@ -249,7 +260,7 @@ Code start_listening(RdmaPoint* point, sockaddr_storage* address) noexcept {
     }
     return fail_errno(kSystem, "listening by rdma_cm", error);
   }
-  return kOk;
+  return check_listener(point);
 }
 
 }  // namespace
@@ -258,8 +269,8 @@ Code rdma_backend_listen(Context&, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
   point->wake_fd = point->fd = -1;
   sockaddr_storage address;
-  Code code = read_knobs(p->uri, &point->knobs);
-  if (code == kOk) code = open_verbs();
+  Code code = read_knobs(p->uri, p->params.rdma_knobs, &point->knobs);
+  if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(p->uri, point->knobs);
   if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);
   if (code != kOk) return code;

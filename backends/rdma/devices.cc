@@ -34,10 +34,6 @@ int rank(const ibv_gid& gid, bool v2) noexcept {
   return (v2 ? 4 : 0) + (ipv4 ? 2 : 0) + (link_local ? 0 : 1);
 }
 
-bool is_active(ibv_context* verbs, uint8_t port_num, ibv_port_attr* port) noexcept {
-  return g_verbs.query_port(verbs, port_num, port) == 0 && port->state == IBV_PORT_ACTIVE;
-}
-
 // Of an open device the port that will do.
 bool find_port(const Knobs& knobs, const ibv_gid* address, ibv_context* verbs, Place* place) noexcept {
   ibv_device_attr device = {};
@@ -75,6 +71,10 @@ void describe(ibv_context* verbs, uint32_t n, Device* to) noexcept {
 
 }  // namespace
 
+bool is_active(ibv_context* verbs, uint8_t port_num, ibv_port_attr* port) noexcept {
+  return g_verbs.query_port(verbs, port_num, port) == 0 && port->state == IBV_PORT_ACTIVE;
+}
+
 bool is_empty(const ibv_gid& gid) noexcept {
   for (size_t i = 8; i < sizeof gid.raw; ++i) {  // an empty one may still have its subnet's prefix
     if (gid.raw[i] != 0) return false;
@@ -90,6 +90,7 @@ Gids look_at_gids(ibv_context* verbs, uint8_t port_num, const ibv_port_attr& por
     ibv_gid gid = {};
     if (g_verbs.query_gid(verbs, port_num, i, &gid) != 0 || is_empty(gid)) continue;
     ++found.used;
+    if (static_cast<uint32_t>(i) > kGidMost) continue;
     if (address != nullptr && memcmp(address, &gid, sizeof gid) != 0) continue;
     int r = rank(gid, is_roce_v2(device, port_num, static_cast<uint32_t>(i)));
     if (r <= best) continue;
@@ -119,14 +120,18 @@ Code find_place(const Uri& uri, const Knobs& knobs, const sockaddr_storage& addr
   ibv_device** list = g_verbs.get_device_list(&n);
   if (list == nullptr) return fail_errno(kSystem, "listing the RDMA devices", errno);
   bool found = false;
+  Code closed = kOk;  // of one that cannot be opened
   for (int i = 0; i < n && !found; ++i) {
     if (knobs.device[0] != '\0' && strcmp(knobs.device, g_verbs.get_device_name(list[i])) != 0) continue;
-    ibv_context* verbs = g_verbs.open_device(list[i]);
-    found = verbs != nullptr && find_port(knobs, of_address, verbs, place);
-    if (verbs != nullptr && !found) g_verbs.close_device(verbs);
+    ibv_context* verbs = nullptr;
+    Code code = open_device(list[i], &verbs);
+    if (code != kOk) closed = code;
+    found = code == kOk && find_port(knobs, of_address, verbs, place);
+    if (code == kOk && !found) g_verbs.close_device(verbs);
   }
   g_verbs.free_device_list(list);
   if (found) return kOk;
+  if (closed != kOk) return closed;
   return fail(kNoDevice,
               "%s: no active RDMA port has a GID that would do%s; rdma link show, and "
               "/sys/class/infiniband/*/ports/*/gids, tell what there is",
@@ -145,9 +150,12 @@ Code rdma_device(uint32_t wanted, Device* to) noexcept {
   uint32_t left = wanted;
   code = kRange;
   for (int i = 0; i < n && code == kRange; ++i) {
-    ibv_context* verbs = g_verbs.open_device(list[i]);
+    ibv_context* verbs = nullptr;
     ibv_device_attr attr = {};
-    if (verbs == nullptr || g_verbs.query_device(verbs, &attr) != 0) {
+    Code opened = open_device(list[i], &verbs);
+    if (opened != kOk) {
+      code = opened;
+    } else if (g_verbs.query_device(verbs, &attr) != 0) {
       code = fail_errno(kSystem, "asking an RDMA device what it is", errno);
     } else if (left >= attr.phys_port_cnt) {
       left -= attr.phys_port_cnt;

@@ -13,6 +13,7 @@ struct Gids {
 };
 // Those of a port; with `address` only these that are it.
 Gids look_at_gids(ibv_context* verbs, uint8_t port_num, const ibv_port_attr& port, const ibv_gid* address) noexcept;
+bool is_active(ibv_context* verbs, uint8_t port_num, ibv_port_attr* port) noexcept;
 bool is_empty(const ibv_gid& gid) noexcept;
 // False: the address is none in particular.
 bool gid_of(const sockaddr_storage& address, ibv_gid* gid) noexcept;

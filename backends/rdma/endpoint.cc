@@ -1,6 +1,7 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -44,18 +45,21 @@ void deregister(ibv_mr** mr) noexcept {
 
 }  // namespace
 
-// MEMLOCK is what stops most people: it is told apart.
-Code registration_failed(const char* what, uint64_t bytes, int error) noexcept {
+Code locking_failed(const char* tried, int error) noexcept {
   rlimit limit;
   if (error == ENOMEM && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
     return fail(kNoMemory,
-                "registering %llu bytes for %s: this process may lock %llu bytes in all; raise it (ulimit -l "
-                "unlimited, or memlock in /etc/security/limits.conf)",
-                static_cast<unsigned long long>(bytes), what, static_cast<unsigned long long>(limit.rlim_cur));
+                "%s: this process may lock %llu bytes in all; raise it (ulimit -l unlimited, or memlock in "
+                "/etc/security/limits.conf)",
+                tried, static_cast<unsigned long long>(limit.rlim_cur));
   }
-  char tried[64] = "registering memory for ";
-  strncat(tried, what, sizeof tried - strlen(tried) - 1);
   return fail_errno(kSystem, tried, error);
+}
+
+Code registration_failed(const char* what, uint64_t bytes, int error) noexcept {
+  char tried[80];
+  snprintf(tried, sizeof tried, "registering %llu bytes for %s", static_cast<unsigned long long>(bytes), what);
+  return locking_failed(tried, error);
 }
 
 Code make_event_channel(rdma_event_channel** channel) noexcept {
@@ -94,6 +98,19 @@ Code make_endpoint(Context& context, const Uri& uri, const Knobs& knobs, Parley*
 }
 
 namespace {
+
+constexpr uint32_t kReceivesAtOnce = 32;
+
+ibv_recv_wr receive_into_slot(const Endpoint* e, const Cells& cells, uint64_t slot, ibv_sge* to) noexcept {
+  uint64_t ring = cells.ring(slot);
+  auto at = reinterpret_cast<uintptr_t>(e->cells[ring] + cells.slot_at(slot));
+  *to = {at, cells.slot_bytes, e->cells_mr[ring]->lkey};
+  ibv_recv_wr wr = {};
+  wr.wr_id = slot;
+  wr.sg_list = to;
+  wr.num_sge = 1;
+  return wr;
+}
 
 // path=send: neither slots nor inbox are the peer's NIC's to write.
 Code make_cells(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
@@ -140,9 +157,23 @@ Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
 
 Code post_receives(const Agreed& agreed, const Endpoint* e) noexcept {
   Cells cells = cells_of(agreed.ring_bytes, agreed.both_rings());
-  for (uint32_t i = 0; i < e->receive_depth; ++i) {
-    bool posted = e->two_sided ? post_slot(e, cells, i) : post_receive(e->qp);
-    if (!posted) return fail_errno(kSystem, "posting a receive", errno);
+  for (uint32_t first = 0; first < e->receive_depth; first += kReceivesAtOnce) {
+    ibv_recv_wr chain[kReceivesAtOnce];
+    ibv_sge to[kReceivesAtOnce];
+    uint32_t left = e->receive_depth - first;
+    uint32_t n = left < kReceivesAtOnce ? left : kReceivesAtOnce;
+    for (uint32_t i = 0; i < n; ++i) {
+      chain[i] = e->two_sided ? receive_into_slot(e, cells, first + i, &to[i]) : ibv_recv_wr();
+      chain[i].next = i + 1 < n ? &chain[i + 1] : nullptr;
+    }
+    ibv_recv_wr* bad = chain;
+    int error = ibv_post_recv(e->qp, chain, &bad);
+    if (error == 0) continue;
+    // Those before the bad one stay posted; the caller destroys the queue pair.
+    char tried[48];
+    auto place = first + static_cast<uint32_t>(bad - chain) + 1;
+    snprintf(tried, sizeof tried, "posting receive %u of %u", place, e->receive_depth);
+    return fail_errno(kSystem, tried, error);
   }
   return kOk;
 }
@@ -188,13 +219,8 @@ bool post_receive(ibv_qp* qp) noexcept {
 }
 
 bool post_slot(const Endpoint* e, const Cells& cells, uint64_t slot) noexcept {
-  uint64_t ring = cells.ring(slot);
-  auto at = reinterpret_cast<uintptr_t>(e->cells[ring] + cells.slot_at(slot));
-  ibv_sge to = {at, cells.slot_bytes, e->cells_mr[ring]->lkey};
-  ibv_recv_wr wr = {};
-  wr.wr_id = slot;
-  wr.sg_list = &to;
-  wr.num_sge = 1;
+  ibv_sge to;
+  ibv_recv_wr wr = receive_into_slot(e, cells, slot, &to);
   ibv_recv_wr* bad = nullptr;
   int error = ibv_post_recv(e->qp, &wr, &bad);
   errno = error;

@@ -66,12 +66,14 @@ constexpr uint32_t mtu_bytes(ibv_mtu mtu) noexcept { return 128u << static_cast<
 Code make_event_channel(rdma_event_channel** channel) noexcept;
 
 // --- limits.cc ---
-// dev= names a device that is there. Also if nothing is named.
+// dev= names a device that is there and can be opened. Also if nothing is named.
 Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept;
 // The endpoint's device and port can do what the knobs ask for; chooses what they leave open.
 Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
 
 // --- qp.cc ---
+// One whose events go to the channel.
+Code make_queue(ibv_context* verbs, uint32_t entries, ibv_comp_channel* channel, ibv_cq** to) noexcept;
 Code make_qp(Context& context, const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept;
 // Nothing is under way any more, and nothing completes.
 void end_qp(Endpoint* e) noexcept;
@@ -114,7 +116,10 @@ void destroy_endpoint(Context& context, Endpoint* e) noexcept;
 
 rdma_conn_param connection_params(const Knobs& knobs, const Endpoint& e, const Card& card) noexcept;
 
-// Why reg_mr failed; MEMLOCK is told apart.
+// Why memory could not be locked, or queues, which some devices keep in locked memory, not made: MEMLOCK is what stops
+// most people, so it is told apart.
+Code locking_failed(const char* tried, int error) noexcept;
+// The same of reg_mr.
 Code registration_failed(const char* what, uint64_t bytes, int error) noexcept;
 
 // One receive without memory, for a WRITE with immediate.

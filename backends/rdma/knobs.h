@@ -13,6 +13,7 @@ inline constexpr uint32_t kSendDepthMost = 4096;
 inline constexpr uint32_t kReceiveDepthMost = 4096;
 inline constexpr uint32_t kEntriesMost = 65536;   // of completion queues
 inline constexpr uint32_t kCompletionsMost = 64;  // taken at once
+inline constexpr uint32_t kGidMost = 255;         // verbs have eight bits for the index
 
 // Of those whose 0 means something: not given.
 inline constexpr uint32_t kNotGiven = UINT32_MAX;
@@ -63,7 +64,7 @@ struct Knobs {
   uint32_t rnr_retry;       // rnr_retry=N: how often a NIC whose peer has no receive posted tries again
 };
 
-Code read_knobs(const Uri& uri, Knobs* knobs) noexcept;
+Code read_knobs(const Uri& uri, const char* beneath, Knobs* knobs) noexcept;
 
 }  // namespace rc
 

@@ -110,19 +110,31 @@ Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept {
   int n = 0;
   ibv_device** list = g_verbs.get_device_list(&n);
   if (list == nullptr) return fail_errno(kSystem, "listing the RDMA devices", errno);
-  bool found = false;
+  ibv_device* found = nullptr;
   char names[160] = "";
   for (int i = 0; i < n; ++i) {
     const char* name = g_verbs.get_device_name(list[i]);
-    found |= strcmp(name, knobs.device) == 0;
+    if (strcmp(name, knobs.device) == 0) found = list[i];
     strncat(names, " ", sizeof names - strlen(names) - 1);
     strncat(names, name, sizeof names - strlen(names) - 1);
   }
+  ibv_context* verbs = nullptr;
+  Code code = found != nullptr
+                  ? open_device(found, &verbs)
+                  : fail(kNoDevice, "%s: there is no RDMA device %s; there are:%s", uri.text, knobs.device, names);
+  if (verbs != nullptr) g_verbs.close_device(verbs);
   g_verbs.free_device_list(list);
-  return found ? kOk : fail(kNoDevice, "%s: there is no RDMA device %s; there are:%s", uri.text, knobs.device, names);
+  return code;
 }
 
 Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
+  // Its connections come about in another way, it has no WRITE with immediate and no atomics, and a completed send has
+  // not arrived yet.
+  if (e->verbs->device->transport_type == IBV_TRANSPORT_IWARP)
+    return fail(kNoDevice,
+                "%s: %s is an iWARP device, these are not supported yet; use one of InfiniBand or RoCE, or "
+                "tcp://",
+                uri.text, name_of(e));
   ibv_port_attr port = {};
   Code code = check_port(uri, knobs, &port, e);
   if (code == kOk) code = check_path(uri, knobs, port, e);

@@ -42,8 +42,7 @@ Code make_staging(RdmaLink* link) noexcept {
   if (link->two.on || link->e.inline_bytes >= sizeof(Sealed)) return kOk;
   if (link->e.send_depth > kStagingSlots) link->e.send_depth = kStagingSlots;
   link->staging_mr = g_verbs.reg_mr(link->e.pd, link->staging, sizeof link->staging, 0);
-  return link->staging_mr != nullptr ? kOk
-                                     : fail_errno(kSystem, "registering memory for the words of a channel", errno);
+  return link->staging_mr != nullptr ? kOk : registration_failed("words", sizeof link->staging, errno);
 }
 
 void destroy(Context& context, RdmaLink* link) noexcept {

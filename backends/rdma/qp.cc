@@ -3,6 +3,7 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/rdma/endpoint.h"
@@ -36,11 +37,8 @@ Code make_queues(Endpoint* e) noexcept {
   e->completions = g_verbs.create_comp_channel(e->verbs);
   if (e->completions == nullptr) return fail_errno(kSystem, "making a completion channel", errno);
   if (!nonblocking(e->completions->fd)) return fail_errno(kSystem, "fcntl of a completion channel", errno);
-  int receives = static_cast<int>(e->receive_depth + kHelloReceives);
-  e->send_cq = g_verbs.create_cq(e->verbs, static_cast<int>(e->cq_depth), nullptr, e->completions, 0);
-  if (e->send_cq == nullptr) return fail_errno(kSystem, "making a completion queue", errno);
-  e->receive_cq = g_verbs.create_cq(e->verbs, receives, nullptr, e->completions, 0);
-  return e->receive_cq != nullptr ? kOk : fail_errno(kSystem, "making a completion queue", errno);
+  Code code = make_queue(e->verbs, e->cq_depth, e->completions, &e->send_cq);
+  return code == kOk ? make_queue(e->verbs, e->receive_depth + kHelloReceives, e->completions, &e->receive_cq) : code;
 }
 
 Code create(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
@@ -65,7 +63,12 @@ Code create(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
     e->qp = g_verbs.create_qp(e->pd, &init);
     error = errno;
   }
-  if (e->qp == nullptr) return fail_errno(kSystem, "making a queue pair", error);
+  if (e->qp == nullptr) {
+    char tried[80];
+    snprintf(tried, sizeof tried, "making a queue pair for %u sends and %u receives", init.cap.max_send_wr,
+             init.cap.max_recv_wr);
+    return locking_failed(tried, error);
+  }
   e->inline_bytes = asked && knobs.inline_bytes == 0 ? 0 : init.cap.max_inline_data;
   if (e->seat != nullptr) sit_down(&e->tenancy->shared, e->seat, e->qp);
   return kOk;
@@ -96,6 +99,15 @@ Code modify(Endpoint* e, ibv_qp_attr* attr, int mask, const char* what) noexcept
 }
 
 }  // namespace
+
+Code make_queue(ibv_context* verbs, uint32_t entries, ibv_comp_channel* channel, ibv_cq** to) noexcept {
+  *to = g_verbs.create_cq(verbs, static_cast<int>(entries), nullptr, channel, 0);
+  if (*to != nullptr) return kOk;
+  int error = errno;
+  char tried[56];
+  snprintf(tried, sizeof tried, "making a completion queue of %u entries", entries);
+  return locking_failed(tried, error);
+}
 
 Code make_qp(Context& context, const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
   Code code = find_domain(context, knobs, e);

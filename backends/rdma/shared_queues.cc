@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "backends/rdma/endpoint.h"
 #include "backends/rdma/shared_queues.h"
 #include "core/descriptors.h"
 #include "core/mutex_lock.h"
@@ -31,8 +32,8 @@ Code make_queues(SharedQueues* shared, ibv_context* verbs, uint32_t entries) noe
   if (shared->channel == nullptr) return fail_errno(kSystem, "making a completion channel", errno);
   if (!nonblocking(shared->channel->fd)) return fail_errno(kSystem, "fcntl of a completion channel", errno);
   for (ibv_cq*& queue : shared->queues) {
-    queue = g_verbs.create_cq(verbs, static_cast<int>(entries), nullptr, shared->channel, 0);
-    if (queue == nullptr) return fail_errno(kSystem, "making a completion queue", errno);
+    Code code = make_queue(verbs, entries, shared->channel, &queue);
+    if (code != kOk) return code;
   }
   shared->entries = entries;
   return kOk;

@@ -47,8 +47,7 @@ Code join_tenancy(Context& context, ibv_context* verbs, bool opened, Tenancy** t
   ibv_context* watch = opened ? verbs : nullptr;
   if (free == nullptr)
     code = fail(kPool, "this context has connections on %u RDMA devices, more it cannot", kTenanciesMost);
-  if (code == kOk && watch == nullptr) watch = g_verbs.open_device(verbs->device);
-  if (code == kOk && watch == nullptr) code = fail_errno(kSystem, "opening an RDMA device", errno);
+  if (code == kOk && watch == nullptr) code = open_device(verbs->device, &watch);
   if (code == kOk && !nonblocking(watch->async_fd)) code = fail_errno(kSystem, "fcntl of an RDMA device", errno);
   if (code != kOk) {
     if (watch != nullptr) g_verbs.close_device(watch);

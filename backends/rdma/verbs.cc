@@ -1,6 +1,8 @@
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,25 +97,71 @@ void open_libraries() noexcept {
              fill("librdmacm.so.1", cm, sizeof cm / sizeof *cm);
 }
 
+// What a process can be short of; the device is not the cause then.
+bool is_shortage(int error) noexcept { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
+// One that can be opened will do.
+Code open_any(ibv_device** list, int devices) noexcept {
+  Code code = kOk;
+  for (int i = 0; i < devices; ++i) {
+    ibv_context* verbs = nullptr;
+    code = open_device(list[i], &verbs);
+    if (code != kOk) continue;
+    g_verbs.close_device(verbs);
+    break;
+  }
+  return code;
+}
+
 }  // namespace
+
+Code open_device(ibv_device* device, ibv_context** to) noexcept {
+  *to = g_verbs.open_device(device);
+  if (*to != nullptr) return kOk;
+  if (is_shortage(errno)) return fail_errno(kSystem, "opening an RDMA device", errno);
+  // Without the error: where the user may not open the file, rdma-core says that there is none.
+  return fail(kNoDevice,
+              "RDMA device %s: this process cannot open /dev/infiniband/%s: see that it is there, and that this user "
+              "may use it (ls -l); a container is given it by --device /dev/infiniband/%s",
+              g_verbs.get_device_name(device), device->dev_name, device->dev_name);
+}
 
 Code open_verbs() noexcept {
   pthread_once(&g_once, open_libraries);
   if (!g_opened) return fail(kNoDevice, "rdma-core is not installed here (%s); %s", g_problem, kInstall);
   int devices = 0;
   ibv_device** list = g_verbs.get_device_list(&devices);
+  Code code = list != nullptr ? open_any(list, devices) : kOk;
   if (list != nullptr) g_verbs.free_device_list(list);
   if (list == nullptr || devices == 0) {
+    // rdma-core lists no device whose file is not there.
+    if (access("/sys/class/infiniband_verbs/uverbs0", F_OK) == 0) {
+      return fail_plain(
+          kNoDevice,
+          "this machine has an RDMA device, but there is no /dev/infiniband/uverbs0; a container is given "
+          "it by --device /dev/infiniband/uverbs0 --device /dev/infiniband/rdma_cm");
+    }
     return fail_plain(kNoDevice,
                       "this machine has no RDMA device; soft-RoCE makes one: modprobe rdma_rxe && "
                       "rdma link add rxe0 type rxe netdev eth0");
   }
+  return code;
+}
+
+Code open_rdma_cm() noexcept {
+  Code code = open_verbs();
+  if (code != kOk) return code;
   // librdmacm would print its complaint.
-  if (access(kCmDevice, R_OK | W_OK) != 0) {
-    return fail(kNoDevice, "%s cannot be opened: %s; modprobe rdma_ucm, and see that this user may use it", kCmDevice,
-                strerror(errno));
+  int fd = open(kCmDevice, O_RDWR | O_CLOEXEC);
+  if (fd >= 0) {
+    close(fd);
+    return kOk;
   }
-  return kOk;
+  if (is_shortage(errno)) return fail_errno(kSystem, "opening rdma_cm", errno);
+  return fail(kNoDevice,
+              "%s cannot be opened: %s; modprobe rdma_ucm, and see that this user may use it; a container is given it "
+              "by --device %s",
+              kCmDevice, strerror(errno), kCmDevice);
 }
 
 }  // namespace rc

@@ -62,8 +62,13 @@ struct Verbs {
 // Filled once open_verbs has answered kOk.
 extern Verbs g_verbs;
 
-// Opens the libraries. kNoDevice if they are not installed, or the machine has no RDMA device.
+// Opens the libraries. kNoDevice if they are not installed, or the machine has no RDMA device that this process can
+// open.
 Code open_verbs() noexcept;
+// And sees that rdma_cm can be used, which endpoints without it can do without.
+Code open_rdma_cm() noexcept;
+// The caller's to close. kNoDevice: it is not this process's to use.
+Code open_device(ibv_device* device, ibv_context** to) noexcept;
 
 }  // namespace rc
 

@@ -146,9 +146,12 @@ void kick(TcpLink* link, Side side) noexcept {
   link->kicked[side].store(true, std::memory_order_release);
 }
 
+const Extras kTcpExtras = {tcp_figures, no_device,  no_endpoint, no_connection,
+                           no_share,    no_unshare, no_reach,    no_unreach};
+
 const Backend kTcpBackend = {"tcp",        sizeof(TcpLink), sizeof(TcpPoint),   tcp_listen, tcp_interrupt_accept,
                              tcp_unlisten, tcp_accept,      tcp_connect,        tcp_close,  tcp_post,
                              tcp_progress, tcp_delivered,   tcp_alive,          tcp_ring,   tcp_interrupt,
-                             kAnyHost,     &kNoExtras,      sizeof(TcpPursuit), tcp_pursue, tcp_abandon};
+                             kAnyHost,     &kTcpExtras,     sizeof(TcpPursuit), tcp_pursue, tcp_abandon};
 
 }  // namespace rc

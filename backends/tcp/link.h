@@ -131,6 +131,7 @@ void check_silence(TcpLink* link, int64_t now) noexcept;
 // Under `receiving`.
 void receive_frames(TcpLink* link, Side self) noexcept;
 void kick(TcpLink* link, Side side) noexcept;
+uint32_t tcp_figures(Link* link, Figure* to, uint32_t most) noexcept;
 
 }  // namespace rc
 

@@ -127,4 +127,12 @@ void check_silence(TcpLink* link, int64_t now) noexcept {
   start_timer(link, now);
 }
 
+uint32_t tcp_figures(Link* l, Figure* to, uint32_t most) noexcept {
+  tcp_info info = {};
+  socklen_t bytes = sizeof info;
+  if (most == 0 || getsockopt(tcp(l)->socket, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return 0;
+  *to = {"resends", info.tcpi_total_retrans};
+  return 1;
+}
+
 }  // namespace rc

@@ -4,15 +4,15 @@
 #include <string>
 
 #include "harness/api/counting.h"
+#include "harness/conformance/tcp_uri.h"
 #include "rc.h"
 
 namespace counting {
 namespace {
 
 // Operations between two processes: nothing is allocated, mapped or registered for one, at either end.
-TEST(Allocation, NoneForOperationsOverShm) {
+void expect_none_for_operations_at(const std::string& uri) {
   constexpr int kTimes = 1000;
-  std::string uri = random_uri("shm");
   rc_config pools = {};
   pools.size = sizeof pools;
   pools.mr_bytes = 1 << 20;
@@ -62,6 +62,10 @@ TEST(Allocation, NoneForOperationsOverShm) {
   expect_none(pair.count(0));
   expect_none(pair.count(1));
 }
+
+TEST(Allocation, NoneForOperationsOverShm) { expect_none_for_operations_at(random_uri("shm")); }
+
+TEST(Allocation, NoneForOperationsOverTcp) { expect_none_for_operations_at(conformance::unique_tcp_uri("127.0.0.1")); }
 
 // For memory regions out of the pool, grants and operations.
 TEST(Allocation, NoneForOperations) {

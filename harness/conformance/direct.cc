@@ -48,6 +48,27 @@ TEST_P(Direct, OperationsAreDoneWithoutTheOwner) {
   EXPECT_EQ(0u, about(local_).requests);
 }
 
+// The owner does not see them.
+TEST_P(Direct, FiguresOfWhoAsksCountThem) {
+  lend_direct();
+  rc_request request{0};
+  EXPECT_RC(RC_OK, write_alone(0, 0, 8));
+  EXPECT_RC(RC_OK, write_alone(0, 0, 8));  // by the short path
+  EXPECT_RC(RC_OK, read_alone(0, 0, 8));
+  EXPECT_RC(RC_OK, rc_fetch_add(remote_, 0, 1, nullptr));
+  ASSERT_RC(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 1, &request));
+  EXPECT_EQ(RC_OK, far_soon(on(Op::kImmGet)).code);
+  EXPECT_RC(RC_OK, finish(request));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, 0, remote_, kBytes, 8, nullptr));
+  EXPECT_EQ(5, figure("op_posted"));
+  rc_mr lent{0};
+  ASSERT_RC(RC_OK, rc_mr_alloc(ctx_, kBytes, 0, &lent));
+  give(lent, kBytes);
+  Reply reply = far_operates(Operation::kAdd, 0, 1);
+  EXPECT_EQ(RC_OK, reply.code) << reply.reason;
+  EXPECT_EQ(0, figure("op_served"));
+}
+
 TEST_P(Direct, RightsAndRangeHold) {
   lend_direct(kBytes, RC_MR_READ);
   EXPECT_RC(RC_E_RIGHTS, rc_write(local_, 0, remote_, 0, 8, nullptr));

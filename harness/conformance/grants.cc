@@ -311,9 +311,12 @@ TEST_P(RemoteMemory, GoesBackBehindItsReads) {
 }
 
 TEST_P(RemoteMemory, ThePolicyOfThePeerHolds) {
-  EXPECT_EQ(RC_E_LIMIT, ask(kPeerBytes + 1, kReadWrite)) << rc_reason();
+  EXPECT_EQ(RC_E_LIMIT, ask(kPeerBytes + 1, kReadWrite)) << reason_;
+  EXPECT_NE(std::string::npos, reason_.find("peer_mr_bytes")) << reason_;
   EXPECT_EQ(RC_E_LIMIT, ask(UINT64_MAX, kReadWrite));
+  EXPECT_NE(std::string::npos, reason_.find("peer_mr_bytes")) << reason_;
   EXPECT_EQ(RC_E_LIMIT, ask(8, RC_MR_ATOMIC));
+  EXPECT_NE(std::string::npos, reason_.find("peer_rights")) << reason_;
   EXPECT_EQ(RC_E_LIMIT, ask(8, RC_MR_READ, RC_LEASE_MAX + 1));
   EXPECT_EQ(RC_E_SIZE, ask(0, kReadWrite));
   EXPECT_EQ(0u, remote_.id);
@@ -321,6 +324,7 @@ TEST_P(RemoteMemory, ThePolicyOfThePeerHolds) {
   rc_remote first = remote_;
   EXPECT_EQ(RC_OK, ask(kPeerBytes, kReadWrite));
   EXPECT_EQ(RC_E_LIMIT, ask(1, kReadWrite)) << "two of the largest are all";
+  EXPECT_NE(std::string::npos, reason_.find("peer_mr_total")) << reason_;
   EXPECT_RC(RC_OK, rc_remote_release(first));
   EXPECT_EQ(RC_OK, ask(1, kReadWrite));
   EXPECT_RC(RC_E_RIGHTS, rc_fetch_add(remote_, 0, 1, nullptr));

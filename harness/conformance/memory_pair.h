@@ -123,6 +123,11 @@ class MemoryPair : public Pair {
     EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
     return region;
   }
+  int64_t figure(const char* name) const {
+    int64_t value = -1;
+    EXPECT_RC(RC_OK, rc_channel_figure(ch_, name, &value));
+    return value;
+  }
   // So many of the far region's bytes from `at` on are this.
   uint64_t far_count(uint64_t at, uint64_t n, uint8_t value) { return far().call(on(Op::kMrCount, n, at, value)).done; }
   void expect_far_untouched(uint64_t n = kBytes) { EXPECT_EQ(n, far_count(0, n, kFarByte)); }
@@ -173,6 +178,7 @@ class RemoteMemory : public MemoryPair {
   int32_t ask(uint64_t bytes, uint32_t rights, int64_t lease_ns = 0) {
     far().start(Far::bytes(Op::kGet, 1));
     int32_t code = rc_remote_alloc(ch_, bytes, rights, lease_ns, kPatience, &remote_);
+    reason_ = code != RC_OK ? rc_reason() : "";
     put(1);
     EXPECT_FAR(RC_OK, 1u, far().finish());
     return code;
@@ -185,6 +191,7 @@ class RemoteMemory : public MemoryPair {
     return code;
   }
   static constexpr uint32_t kReadWrite = RC_MR_READ | RC_MR_WRITE;
+  std::string reason_;  // of what was asked for last
 };
 
 }  // namespace conformance

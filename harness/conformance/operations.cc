@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "harness/conformance/doing.h"
 #include "harness/conformance/memory_pair.h"
 
 namespace conformance {
@@ -28,6 +29,59 @@ TEST_P(Operations, ReadBringsTheBytesAndNoOthers) {
   EXPECT_EQ(kFarByte, local()[11]);
   EXPECT_EQ(1, local()[12]);
   expect_far_untouched(100);
+}
+
+TEST_P(Operations, FiguresCountThem) {
+  lend();
+  rc_request request{0};
+  const rc_slice pieces[] = {{local_, 0, 8}, {local_, 64, 8}};
+  EXPECT_EQ(0, figure("op_posted"));
+  EXPECT_RC(RC_OK, write(0, 8));
+  EXPECT_RC(RC_OK, read(0, kBytes));
+  ASSERT_RC(RC_OK, rc_fetch_add(remote_, 0, 1, &request));
+  EXPECT_RC(RC_OK, finish(request));
+  ASSERT_RC(RC_OK, rc_writev(pieces, 2, remote_, 0, nullptr, &request));
+  EXPECT_RC(RC_OK, finish(request));
+  EXPECT_RC(RC_E_RANGE, rc_write(local_, 0, remote_, kBytes, 1, nullptr));  // which begins nothing
+  EXPECT_EQ(4, figure("op_posted"));
+  EXPECT_EQ(0, figure("op_served"));
+}
+
+TEST_P(Operations, FiguresCountThePeers) {
+  lend();
+  rc_grant grant{0};
+  ASSERT_RC(RC_OK, rc_mr_grant(ch_, local_, 0, kBytes, RC_MR_READ | RC_MR_WRITE, 0, &grant));
+  EXPECT_EQ(RC_OK, far_soon(on(Op::kRemoteGet)).code);
+  Doing serving([this] {
+    char byte;
+    return rc_get(ch_, &byte, 1, kPatience, nullptr);
+  });
+  for (Operation what : {Operation::kWrite, Operation::kRead, Operation::kRead}) {
+    Call call = on(Op::kOperate, kBytes);
+    call.operation = what;
+    Reply reply = far().call(call);
+    EXPECT_EQ(RC_OK, reply.code) << reply.reason;
+  }
+  EXPECT_FAR(RC_OK, 1u, far().put(1));
+  EXPECT_DONE(RC_OK, serving);
+  EXPECT_EQ(3, figure("op_served"));
+  EXPECT_EQ(0, figure("op_posted"));
+}
+
+TEST_P(Operations, ARegionOfAnotherContextIsToldFromOneThatIsGone) {
+  lend();
+  rc_config config = {};
+  config.size = sizeof config;
+  config.mr_bytes = kBytes;
+  rc_ctx other{0};
+  rc_mr theirs{0}, gone{0};
+  ASSERT_RC(RC_OK, rc_open(&config, &other));
+  ASSERT_RC(RC_OK, rc_mr_alloc(other, 8, 0, &theirs));
+  ASSERT_RC(RC_OK, rc_mr_alloc(ctx_, 8, 0, &gone));
+  EXPECT_RC(RC_OK, rc_mr_free(gone));
+  EXPECT_RC_NAMES(RC_E_HANDLE, "another context", rc_write(theirs, 0, remote_, 0, 8, nullptr));
+  EXPECT_RC_NAMES(RC_E_HANDLE, "closed", rc_write(gone, 0, remote_, 0, 8, nullptr));
+  EXPECT_RC(RC_OK, rc_close(other));
 }
 
 // Scenario C7.

@@ -1,11 +1,16 @@
 // What rdma:// refuses, and with which code and reason; and a client that is no ringchan peer.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
+#include <string>
 
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
@@ -34,8 +39,35 @@ class RdmaErrors : public testing::Test {
     EXPECT_RC(RC_OK, rc_listener_close(listener));
   }
 
+  // Of this program, run with one of its tests; 126: that could not be prepared.
+  static int exit_of_child(const char* test, const std::function<bool()>& prepare) {
+    setenv("RC_RDMA_URI", rdma_uri("").c_str(), 1);
+    pid_t child = fork();
+    if (child == 0) {
+      std::string filter = std::string("--gtest_filter=RdmaErrors.") + test;
+      if (!prepare()) _exit(126);
+      execl("/proc/self/exe", "rdma_errors", filter.c_str(), "--gtest_also_run_disabled_tests",
+            "--gtest_output=", nullptr);
+      _exit(127);
+    }
+    unsetenv("RC_RDMA_URI");
+    int status = 0;
+    EXPECT_EQ(child, waitpid(child, &status, 0));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
   rc_ctx ctx_{0};
 };
+
+// This process gets a /dev/infiniband of its own: all may open rdma_cm, and uverbs0 if it is there has that mode.
+bool see_other_devices(mode_t mode_of_uverbs) {
+  struct stat cm, uverbs;
+  return stat("/dev/infiniband/rdma_cm", &cm) == 0 && stat("/dev/infiniband/uverbs0", &uverbs) == 0 &&
+         unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("none", "/dev/infiniband", "tmpfs", 0, nullptr) == 0 && (umask(0), true) &&
+         mknod("/dev/infiniband/rdma_cm", S_IFCHR | 0666, cm.st_rdev) == 0 &&
+         (mode_of_uverbs == 0 || mknod("/dev/infiniband/uverbs0", S_IFCHR | mode_of_uverbs, uverbs.st_rdev) == 0);
+}
 
 }  // namespace
 
@@ -57,7 +89,10 @@ TEST_F(RdmaErrors, HostThatIsNoName) {
   expect_listen(RC_E_NO_HOST, "rdma://no.such.host.invalid:7000", "no.such.host.invalid");
 }
 
-TEST_F(RdmaErrors, MoreThanTheDeviceCan) { expect_connect(RC_E_URI, "?inline=4096", "inline=4096"); }
+TEST_F(RdmaErrors, MoreThanTheDeviceCan) {
+  expect_connect(RC_E_URI, "?inline=4096", "inline=4096");
+  expect_listen(RC_E_URI, rdma_uri("?sge=64"), "sge=64");  // the device is known by the address
+}
 
 TEST_F(RdmaErrors, NobodyListensUntilTheDeadline) {
   rc_channel channel{0};
@@ -68,23 +103,14 @@ TEST_F(RdmaErrors, NobodyListensUntilTheDeadline) {
 
 // As a user whose memory lock is limited; root's is not.
 TEST_F(RdmaErrors, TooLittleMemoryMayBeLocked) {
-  setenv("RC_RDMA_MEMLOCK", rdma_uri("").c_str(), 1);
-  pid_t child = fork();
-  if (child == 0) {
-    rlimit limit = {1024 * 1024, 1024 * 1024};
-    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || setuid(65534) != 0) _exit(126);
-    execl("/proc/self/exe", "rdma_errors", "--gtest_filter=RdmaErrors.DISABLED_Memlock",
-          "--gtest_also_run_disabled_tests", "--gtest_output=", nullptr);
-    _exit(127);
-  }
-  unsetenv("RC_RDMA_MEMLOCK");
-  int status = 0;
-  ASSERT_EQ(child, waitpid(child, &status, 0));
-  EXPECT_EQ(0, status);
+  EXPECT_EQ(0, exit_of_child("DISABLED_Memlock", [] {
+              rlimit limit = {1024 * 1024, 1024 * 1024};
+              return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 && setuid(65534) == 0;
+            }));
 }
 
 TEST_F(RdmaErrors, DISABLED_Memlock) {
-  const char* uri = getenv("RC_RDMA_MEMLOCK");
+  const char* uri = getenv("RC_RDMA_URI");
   ASSERT_NE(nullptr, uri);
   rc_listener listener{0};
   ASSERT_RC(RC_OK, rc_listen(ctx_, uri, nullptr, &listener));
@@ -97,6 +123,32 @@ TEST_F(RdmaErrors, DISABLED_Memlock) {
   }
   EXPECT_RC(RC_OK, rc_listener_close(listener));
   EXPECT_DONE(RC_E_CLOSING, accepting);
+}
+
+// Where it is not there, as in a container that was not given it, and for another user.
+TEST_F(RdmaErrors, DeviceThatThisProcessMayNotOpen) {
+  for (mode_t mode : {0000, 0600}) {
+    SCOPED_TRACE(mode);
+    int code = exit_of_child("DISABLED_Closed", [=] { return see_other_devices(mode) && setuid(65534) == 0; });
+    if (code == 126) GTEST_SKIP() << "no rights to mount, or the only device is not uverbs0";
+    EXPECT_EQ(0, code);
+  }
+}
+
+TEST_F(RdmaErrors, DISABLED_Closed) {
+  const char* uri = getenv("RC_RDMA_URI");
+  ASSERT_NE(nullptr, uri);
+  const char* wanted = "--device /dev/infiniband/uverbs0";
+  rc_listener listener{0};
+  rc_channel channel{0};
+  rc_device device = {};
+  device.size = sizeof device;
+  char blob[512];
+  size_t bytes = sizeof blob;
+  EXPECT_RC_NAMES(RC_E_NO_DEVICE, wanted, rc_listen(ctx_, uri, nullptr, &listener));
+  EXPECT_RC_NAMES(RC_E_NO_DEVICE, wanted, rc_connect(ctx_, uri, nullptr, kPatience, &channel));
+  EXPECT_RC_NAMES(RC_E_NO_DEVICE, wanted, rc_endpoint_open(ctx_, uri, nullptr, blob, &bytes, &listener));
+  EXPECT_RC_NAMES(RC_E_NO_DEVICE, wanted, rc_device_info(0, &device));
 }
 
 }  // namespace conformance

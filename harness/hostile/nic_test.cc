@@ -38,7 +38,8 @@ struct SoftNic {
   bool completes = true;
   std::atomic<rc::Code> broken{rc::kOk};  // how the link has ended, without a word of the peer's
   bool registers = true;                  // for reach
-  bool waits_for_close = false;           // deregistering does, for a while
+  bool shares = true;
+  bool waits_for_close = false;  // deregistering does, for a while
   bool deregistering = false, closed = false, closed_meanwhile = false;
   uint64_t posted = 0, completed = 0, atomics = 0, deregistered = 0, halts = 0;
 };
@@ -116,6 +117,7 @@ const rc::Extras kExtras = {rc::no_figures, rc::no_device, rc::no_endpoint, rc::
                             unshare,        reach,         rc::no_unreach,  &rc::kNoRaw,       &kNic};
 
 rc::Code share(rc::Link*, uint64_t, uint32_t, rc::Share* s) noexcept {
+  if (!g_nic->shares) return rc::fail_plain(rc::kNoMemory, "no memory may be locked");
   s->address = reinterpret_cast<uintptr_t>(s->at);
   s->key = 7;
   s->by = &kExtras;
@@ -261,6 +263,27 @@ TEST_F(Nic, AnImmediateComesBehindItsBytes) {
   EXPECT_EQ(77u, imm);
   EXPECT_EQ(5u, word(granted_));
   EXPECT_EQ(RC_OK, rc_request_wait(request, kPatience, nullptr)) << rc_reason();
+}
+
+// More often than there are grants.
+TEST_F(Nic, AGrantThatTheNicCannotRegisterTakesNothing) {
+  g_nic->shares = false;
+  for (uint32_t i = 0; i <= rc::kGrantsMax; ++i) {
+    ASSERT_EQ(RC_E_NO_MEMORY, rc_mr_grant(owner_, granted_, 0, kBytes, kAll | RC_MR_DIRECT, RC_LEASE_NONE, &grant_));
+    EXPECT_STREQ("no memory may be locked", rc_reason());
+    EXPECT_EQ(0u, grant_.id);
+  }
+  EXPECT_EQ(RC_E_WOULD_BLOCK, rc_remote_get(asker_, 0, &remote_)) << "none is announced";
+  EXPECT_EQ(0u, g_nic->deregistered);
+  g_nic->shares = true;
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  rc_request request{0};
+  word(local_) = 5;
+  ASSERT_EQ(RC_OK, rc_write(local_, 0, remote_, 0, 8, &request)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_request_wait(request, kPatience, nullptr)) << rc_reason();
+  EXPECT_EQ(5u, word(granted_));
+  EXPECT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason();
+  EXPECT_EQ(RC_OK, rc_mr_free(granted_)) << rc_reason();
 }
 
 TEST_F(Nic, ARegionIsEnteredOnceAndAtItsFirstUse) {

@@ -1,4 +1,5 @@
 // What the data path of rdma hands to the queue pair. Needs no RDMA: the queue pair is one that only takes note.
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -60,13 +61,24 @@ int arm(ibv_cq* cq, int) {
   queue->armed = true;
   return 0;
 }
-int take_receive(ibv_qp*, ibv_recv_wr*, ibv_recv_wr**) { return 0; }
+uint32_t g_receives, g_receive_posts, g_receives_most;
+int take_receive(ibv_qp*, ibv_recv_wr* wr, ibv_recv_wr** bad) {
+  ++g_receive_posts;
+  for (; wr != nullptr; wr = wr->next) {
+    *bad = wr;
+    if (g_receives == g_receives_most) return ENOMEM;
+    ++g_receives;
+  }
+  return 0;
+}
 
 // A link without inline data whose WRITEs complete when a test says so.
 class RdmaPosting : public testing::Test {
  protected:
   RdmaPosting() : link_(new rc::RdmaLink()), inbox_(new rc::Inbox[2]()), outbox_(new rc::Inbox[2]()) {
     g_writes.clear();
+    g_receives = g_receive_posts = 0;
+    g_receives_most = UINT32_MAX;
     verbs_.ops.post_send = take_note;
     verbs_.ops.post_recv = take_receive;
     verbs_.ops.poll_cq = poll;
@@ -230,6 +242,16 @@ TEST_F(RdmaPosting, ReceivesThatCannotBeToldYetWakeTheDriverAgain) {
   drive();
   EXPECT_NE(0u, link_->owed & rc::kOwesReceives);
   EXPECT_TRUE(sends_.armed);
+}
+
+TEST_F(RdmaPosting, TheFirstReceivesArePostedInChains) {
+  link_->e.receive_depth = 1000;
+  EXPECT_EQ(rc::kOk, rc::post_receives(rc::Agreed(), &link_->e));
+  EXPECT_EQ(1000u, g_receives);
+  EXPECT_EQ(32u, g_receive_posts);
+  g_receives_most = g_receives + 40;
+  EXPECT_EQ(rc::kNoMemory, rc::post_receives(rc::Agreed(), &link_->e));
+  EXPECT_NE(nullptr, strstr(rc::reason(), "receive 41 of 1000")) << rc::reason();
 }
 
 // Another thread may sleep on the channel, armed when there was nothing to complete.

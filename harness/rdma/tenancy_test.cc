@@ -1,7 +1,10 @@
 // What the connections of a context share of a device. Needs no RDMA: the devices are ones that only have a name.
+#include <errno.h>
 #include <gtest/gtest.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <list>
@@ -37,6 +40,15 @@ int close_one(ibv_context* verbs) {
   close(verbs->async_fd);
   g_open.remove_if([=](const ibv_context& open) { return &open == verbs; });
   return 0;
+}
+
+// A device that makes so many objects and then has, or may have, no memory.
+int g_objects_left;
+template <class Object>
+Object* make_some() {
+  static Object object;
+  errno = ENOMEM;
+  return g_objects_left-- > 0 ? &object : nullptr;
 }
 
 class RdmaTenancy : public testing::Test {
@@ -85,6 +97,79 @@ TEST_F(RdmaTenancy, MessagesThatTheDeviceCannotSendAreRefused) {
   EXPECT_EQ(rc::kSize, rc::make_rings(*context_, agreed, &e));
   EXPECT_NE(nullptr, strstr(rc::reason(), "over this RDMA device they may have 256")) << rc::reason();
   EXPECT_EQ(nullptr, e.inbox);
+}
+
+class RdmaLocking : public RdmaTenancy {
+ protected:
+  RdmaLocking() {
+    rc::g_verbs.alloc_pd = [](ibv_context*) noexcept -> ibv_pd* {
+      static ibv_pd pd;
+      return &pd;
+    };
+    rc::g_verbs.dealloc_pd = [](ibv_pd*) noexcept { return 0; };
+    rc::g_verbs.create_comp_channel = [](ibv_context*) noexcept {
+      static ibv_comp_channel channel;
+      channel.fd = eventfd(0, EFD_CLOEXEC);
+      return &channel;
+    };
+    rc::g_verbs.destroy_comp_channel = [](ibv_comp_channel* channel) noexcept { return close(channel->fd); };
+    rc::g_verbs.create_cq = [](ibv_context*, int, void*, ibv_comp_channel*, int) noexcept {
+      static ibv_context verbs = {};
+      verbs.ops.poll_cq = [](ibv_cq*, int, ibv_wc*) { return 0; };
+      auto* queue = make_some<ibv_cq>();
+      if (queue != nullptr) queue->context = &verbs;
+      return queue;
+    };
+    rc::g_verbs.destroy_cq = [](ibv_cq*) noexcept { return 0; };
+    rc::g_verbs.create_qp = [](ibv_pd*, ibv_qp_init_attr*) noexcept { return make_some<ibv_qp>(); };
+    rc::g_verbs.reg_mr = [](ibv_pd*, void*, size_t, int) noexcept { return make_some<ibv_mr>(); };
+    EXPECT_EQ(0, getrlimit(RLIMIT_MEMLOCK, &before_));
+    rlimit low = {4096, before_.rlim_max};
+    EXPECT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &low));
+  }
+  ~RdmaLocking() override { EXPECT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &before_)); }
+
+  void expect_limit(rc::Code code, const char* what) {
+    EXPECT_EQ(rc::kNoMemory, code);
+    for (const char* names : {what, "may lock 4096 bytes", "ulimit -l"}) {
+      EXPECT_NE(nullptr, strstr(rc::reason(), names)) << rc::reason();
+    }
+  }
+
+  rlimit before_;
+};
+
+// Some devices keep queues in locked memory.
+TEST_F(RdmaLocking, QueuesNameTheLimitOfMemory) {
+  rc::Uri uri;
+  rc::Knobs knobs;
+  EXPECT_EQ(rc::kOk, uri.parse("rdma://192.0.2.1:7000"));
+  for (bool shared : {false, true}) {
+    for (int made = 0; made < 3; ++made) {
+      SCOPED_TRACE(made);
+      EXPECT_EQ(rc::kOk, rc::read_knobs(uri, "", &knobs));
+      knobs.shared_cq = shared;
+      rc::Endpoint e = {};
+      e.tenancy = join();
+      e.send_depth = 100;
+      e.cq_depth = 300;
+      e.receive_depth = shared ? 200 : 300 - rc::kHelloReceives;
+      g_objects_left = made;
+      expect_limit(rc::make_qp(*context_, uri, knobs, &e),
+                   made < 2 ? "a completion queue of 300 entries" : "a queue pair for 100 sends");
+      rc::destroy_endpoint(*context_, &e);
+    }
+  }
+}
+
+TEST_F(RdmaLocking, WordsNameTheLimitOfMemory) {
+  auto link = std::make_unique<rc::RdmaLink>();
+  rc::Endpoint e = {};
+  e.tenancy = join();
+  g_objects_left = 0;
+  char what[64];
+  snprintf(what, sizeof what, "registering %zu bytes for words", sizeof link->staging);
+  expect_limit(rc::fill_link(*context_, rc::Knobs(), &e, rc::RdmaHello(), rc::Agreed(), link.get()), what);
 }
 
 TEST_F(RdmaTenancy, OneThatHasFailedServesNobodyMore) {

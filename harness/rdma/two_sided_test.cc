@@ -37,8 +37,10 @@ struct End {
     verbs.ops.req_notify_cq = [](ibv_cq*, int) { return 0; };
     verbs.ops.post_send = [](ibv_qp* q, ibv_send_wr* wr, ibv_send_wr**) { return self(q)->post(wr); };
     verbs.ops.post_recv = [](ibv_qp* q, ibv_recv_wr* wr, ibv_recv_wr**) {
-      self(q)->slots.push_back(*wr->sg_list);
-      self(q)->ids.push_back(wr->wr_id);
+      for (; wr != nullptr; wr = wr->next) {
+        self(q)->slots.push_back(*wr->sg_list);
+        self(q)->ids.push_back(wr->wr_id);
+      }
       return 0;
     };
     qp.context = sends.context = receives.context = &verbs;
@@ -69,7 +71,8 @@ struct End {
     pthread_mutex_init(&link.mutex, nullptr);
     rc::begin_two_sided(&link);
     link.e.receive_depth = link.two.cells.count;
-    for (uint32_t i = 0; i < link.e.receive_depth; ++i) EXPECT_TRUE(rc::post_slot(&link.e, link.two.cells, i));
+    EXPECT_EQ(rc::kOk, rc::post_receives(link, &link.e));
+    EXPECT_EQ(size_t{link.two.cells.count}, slots.size());
   }
   ~End() { pthread_mutex_destroy(&link.mutex); }
   static End* self(ibv_qp* q) { return static_cast<End*>(q->qp_context); }

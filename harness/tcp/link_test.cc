@@ -1,4 +1,5 @@
 // A tcp channel under strain: full sockets, both ways at once, sync, and peers that are killed.
+#include <linux/filter.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,6 +55,29 @@ int32_t get_all(rc_channel channel, size_t bytes, size_t piece, uint8_t seed) {
     }
   }
   return RC_OK;
+}
+
+int64_t resends(rc_channel channel) {
+  int64_t value = -1;
+  EXPECT_RC(RC_OK, rc_channel_figure(channel, "resends", &value));
+  return value;
+}
+
+// The peer's socket drops what arrives, as a bad wire would, until something has been sent again.
+TEST_F(Links, WhatIsSentAgainIsCounted) {
+  rc_channel channel{0};
+  Socket peer = meet(&channel);
+  EXPECT_EQ(0, resends(channel));
+  sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+  sock_fprog drop = {1, &none};
+  ASSERT_EQ(0, setsockopt(peer.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &drop, sizeof drop));
+  ASSERT_RC(RC_OK, rc_put(channel, "x", 1, 0, nullptr));
+  for (int i = 0; i < 2000 && resends(channel) == 0; ++i) usleep(10000);
+  EXPECT_GE(resends(channel), 1);
+  ASSERT_EQ(0, setsockopt(peer.fd(), SOL_SOCKET, SO_DETACH_FILTER, &drop, sizeof drop));
+  rc::Frame frame = {};
+  EXPECT_TRUE(peer.receive(&frame, sizeof frame));
+  EXPECT_RC(RC_OK, rc_channel_close(channel));
 }
 
 // Two threads at each end, a small ring, more than socket and ring hold together: nobody waits for ever.
