@@ -865,9 +865,8 @@ int32_t rc_reserve(rc_channel channel, size_t min, int64_t timeout_ns, rc_span s
 /* Publishes the first n bytes of what was reserved and ends the reservation.
  * Parameters: channel; n - 0..reserved; 0 only gives up the reservation.
  * Returns: RC_OK; RC_E_STATE (nothing reserved); RC_E_SIZE (more than reserved; the reservation stays); else as rc_put.
- * Blocks: over loop and shm only while operations posted before wait for room; elsewhere while the device's queue is
- * full. Threads: put side. Order: as rc_put.
- * Since: 0.1. */
+ * Blocks: while operations posted before hold back what a put publishes (see "ORDER" below), and over other backends
+ * than loop and shm while the device's queue is full. Threads: put side. Order: as rc_put. Since: 0.1. */
 int32_t rc_commit(rc_channel channel, size_t n);
 
 /* Gives what has arrived, in place: one or two pieces, at least min bytes together. A peer that is not trusted may
