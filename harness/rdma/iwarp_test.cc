@@ -57,6 +57,7 @@ class Iwarp : public testing::Test {
       attr->max_qp_rd_atom = attr->max_qp_init_rd_atom = 128;
       return 0;
     };
+    rc::g_verbs.init_qp_attr = [](rdma_cm_id*, ibv_qp_attr*, int*) noexcept { return 0; };
     rc::g_verbs.modify_qp = [](ibv_qp*, ibv_qp_attr*, int) noexcept { return g_modified++; };
     rc::g_verbs.get_async_event = [](ibv_context*, ibv_async_event*) noexcept { return -1; };
     rc::Endpoint* e = &link_->e;
