@@ -115,6 +115,8 @@ Code read_channel_params(const rc_channel_config* config, const Limits& limits, 
   if (code == kOk)
     code = copy_text("rc_channel_config.identity", c.identity, params->identity, sizeof params->identity);
   if (code == kOk) code = copy_text("rc_channel_config.token", c.token, params->token, sizeof params->token);
+  if (code == kOk)
+    code = copy_text("rc_channel_config.rdma_knobs", c.rdma_knobs, params->rdma_knobs, sizeof params->rdma_knobs);
   params->ring_bytes = c.ring_bytes;
   params->ring_bytes_max = limits.ring_bytes;
   params->op_ring_bytes = limits.op_ring_bytes;

@@ -31,7 +31,8 @@
  *                          path=write|send (send: messages by SEND and RECV, and no memory that the peer's device could
  *                          reach; the target makes progress by its calls, as over tcp; both ends must say the same, and
  *                          each takes four rings of the pool; rq_depth is at most 256). What the device cannot do is
- *                          refused; rc_channel_figure tells what was chosen
+ *                          refused; rc_channel_figure tells what was chosen. rc_channel_config.rdma_knobs is another
+ *                          place for parameters
  *     rdma+shm+tcp://HOST:PORT   the first of these that will do; any two or more of rdma, shm and tcp in any order. A
  *                          listener listens at all of them that its machine can do, a client tries them in this order.
  *                          shm is shm:HOST:PORT with HOST as a number, and only for a HOST of the same machine. A
@@ -236,6 +237,9 @@ typedef struct rc_channel_config {
   uint32_t reserved;    /* 0 */
   const char* identity; /* told to the peer, at most 63 bytes; NULL: none */
   const char* token; /* shared secret, at most 63 bytes, compared in constant time; NULL: none. Both ends must agree */
+  /* rdma's parameters, "mtu=1024&retry_count=3" as behind the ? of a URI, at most 511 bytes, for those that the URI
+   * does not name; the other backends do not look at it. NULL: none */
+  const char* rdma_knobs;
 } rc_channel_config;
 
 typedef struct rc_attach_config {
@@ -862,9 +866,8 @@ int32_t rc_reserve(rc_channel channel, size_t min, int64_t timeout_ns, rc_span s
 /* Publishes the first n bytes of what was reserved and ends the reservation.
  * Parameters: channel; n - 0..reserved; 0 only gives up the reservation.
  * Returns: RC_OK; RC_E_STATE (nothing reserved); RC_E_SIZE (more than reserved; the reservation stays); else as rc_put.
- * Blocks: over loop and shm only while operations posted before wait for room; elsewhere while the device's queue is
- * full. Threads: put side. Order: as rc_put.
- * Since: 0.1. */
+ * Blocks: while operations posted before hold back what a put publishes (see "ORDER" below), and over other backends
+ * than loop and shm while the device's queue is full. Threads: put side. Order: as rc_put. Since: 0.1. */
 int32_t rc_commit(rc_channel channel, size_t n);
 
 /* Gives what has arrived, in place: one or two pieces, at least min bytes together. A peer that is not trusted may

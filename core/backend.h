@@ -45,7 +45,8 @@ struct ChannelParams {
   bool any_user;
   char identity[kIdentityBytes];
   char token[kTokenBytes];
-  Judge judge;  // of a listener
+  char rdma_knobs[kKnobsBytes];  // for what the URI does not say
+  Judge judge;                   // of a listener
 };
 
 enum Side : uint32_t { kGetSide = 0, kPutSide = 1, kNoSide = 2 };

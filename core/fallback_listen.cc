@@ -81,7 +81,7 @@ Code choose_port(Context& context, FallbackPoint* point, Transports* list, Membe
   if (list->port == 0)
     return fail(kUri, "URI \"%s\": no transport of the list that this machine has can choose a port; name one",
                 point->uri.text);
-  char name[2 * kUriBytes], text[4 * kUriBytes];
+  char name[2 * kUriBytes], text[3 * kUriBytes + sizeof point->uri.query];
   snprintf(name, sizeof name, "//%s:%u", list->host, unsigned{list->port});
   snprintf(text, sizeof text, "%s:%s%s%s", point->uri.scheme, name, point->uri.query[0] != '\0' ? "?" : "",
            point->uri.query);

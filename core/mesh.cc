@@ -20,7 +20,7 @@ namespace {
 constexpr int64_t kMs = 1000 * 1000;
 // A member's end wakes who waits; this is for what does not.
 constexpr int64_t kLookMostNs = 250 * kMs;
-constexpr int64_t kCrowdedNs = 1 * kMs;
+constexpr int64_t kLookSoonNs = 1 * kMs;
 
 }  // namespace
 
@@ -110,7 +110,7 @@ Code Mesh::open(Context* context, const MeshParams& params, int64_t timeout_ns) 
   listener_ = 0;
   list_.count = 0;
   epoll_fd_ = timer_fd_ = -1;
-  descriptor_given_ = crowded_ = false;
+  descriptor_given_ = crowded_ = unread_ = false;
   turn_ = connect_turn_ = 0;
   accepted_ns_ = 0;
   closing_.store(false, std::memory_order_relaxed);
@@ -341,11 +341,11 @@ uint32_t Mesh::present() const noexcept {
 // waiting
 
 int64_t Mesh::next_due_ns() const noexcept {
-  int64_t due = now_ns() + kLookMostNs;
+  int64_t due = now_ns() + (unread_ ? kLookSoonNs : kLookMostNs);
   for (uint32_t i = 0; i < list_.count; ++i) {
     const Member& m = members_[i];
     if (i == self_.id) continue;
-    if (m.next != 0) return now_ns() + kCrowdedNs;  // its confirmation comes next
+    if (m.next != 0) return now_ns() + kLookSoonNs;  // its confirmation comes next
     if (!connects_to(i) || !waits_for(m)) continue;
     int64_t at = pursuit_at(i)->fd >= 0 ? m.until_ns : m.due_ns;
     if (at < due) due = at;

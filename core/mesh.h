@@ -180,6 +180,7 @@ class Mesh {
   int timer_fd_ = -1;  // the next moment when something is due, for those who wait outside
   bool descriptor_given_ = false;
   bool crowded_ = false;       // somebody wants to come for whom there is no channel yet
+  bool unread_ = false;        // of a member has come more than one look takes
   uint32_t turn_ = 0;          // who is looked at first
   uint32_t connect_turn_ = 0;  // who is connected to first
   int64_t accepted_ns_ = 0;    // when the listener was asked

@@ -175,10 +175,12 @@ Code Mesh::look_at(uint64_t id) noexcept {
   Link* link = c->link();
   if (code == kOk && !link->direct) {
     code = link->ops->progress(link, kNoSide);
-    // Still something: a timer of the link. Who asks it may eat a doorbell, and therefore rings again.
+    // Still something: a timer of the link, or more. Who asks for the first may eat a doorbell, and therefore rings
+    // again.
     if (code == kOk && polls(link->common_fd, POLLIN)) {
       code = link->ops->alive(link, kPutSide);
       link->ops->interrupt(link);
+      unread_ |= polls(link->common_fd, POLLIN);  // of which the set, which tells edges, does not tell again
     }
   }
   if (code == kOk && link->direct) {
@@ -191,6 +193,7 @@ Code Mesh::look_at(uint64_t id) noexcept {
 }
 
 void Mesh::look_after_members() noexcept {
+  unread_ = false;
   for (uint32_t i = 0; i < list_.count; ++i) {
     Member& m = members_[i];
     uint64_t channel = m.channel.load(std::memory_order_relaxed);

@@ -9,7 +9,8 @@ namespace {
 // which overlaps anyway, in large ones.
 constexpr size_t kAnswerPiece = 8192;
 constexpr size_t kStreamPiece = 131072;
-constexpr char kBehindText[] = "operations that were posted before wait for the peer to make room";
+constexpr char kBehindText[] =
+    "operations that were posted before wait for the peer to make room, or, to give memory back or up, for reads of it";
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "core/uri.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,12 @@ Code Uri::parse(const char* uri) noexcept {
   name[name_bytes] = '\0';
   strcpy(query, rest[name_bytes] == '?' ? rest + name_bytes + 1 : "");
   return kOk;
+}
+
+void Uri::lay_beneath(const char* knobs) noexcept {
+  char over[kUriBytes];
+  strcpy(over, query);
+  snprintf(query, sizeof query, "%s&%s", knobs, over);
 }
 
 Code Uri::number(const char* key, uint64_t otherwise, uint64_t* value) const noexcept {

@@ -13,14 +13,16 @@ Code no_rdma_core() noexcept {
                     "build it again");
 }
 
-Code absent(const Uri& uri) noexcept {
+Code absent(const Uri& uri, const ChannelParams& params) noexcept {
   Knobs knobs;
-  Code code = read_knobs(uri, &knobs);
+  Code code = read_knobs(uri, params.rdma_knobs, &knobs);
   return code == kOk ? no_rdma_core() : code;
 }
 
-Code absent_listen(Context&, ListenPoint* point) noexcept { return absent(point->uri); }
-Code absent_connect(Context&, const Uri& uri, const ChannelParams&, Deadline, Link*) noexcept { return absent(uri); }
+Code absent_listen(Context&, ListenPoint* point) noexcept { return absent(point->uri, point->params); }
+Code absent_connect(Context&, const Uri& uri, const ChannelParams& params, Deadline, Link*) noexcept {
+  return absent(uri, params);
+}
 
 // What no listener and no link leads to.
 void no_point(ListenPoint*) noexcept {}
@@ -35,8 +37,10 @@ void no_ring(Link*, Side) noexcept {}
 void no_interrupt(Link*) noexcept {}
 
 Code absent_device(uint32_t, Device*) noexcept { return no_rdma_core(); }
-Code absent_endpoint(Context&, ListenPoint* point, void*, size_t*) noexcept { return absent(point->uri); }
-Code absent_raw(Context&, ListenPoint* point, RawAddress*) noexcept { return absent(point->uri); }
+Code absent_endpoint(Context&, ListenPoint* point, void*, size_t*) noexcept {
+  return absent(point->uri, point->params);
+}
+Code absent_raw(Context&, ListenPoint* point, RawAddress*) noexcept { return absent(point->uri, point->params); }
 Code no_raw_connect(ListenPoint*, const RawAddress&) noexcept { return kUnsupported; }
 Code no_raw_post(Context&, ListenPoint*, const RawRequest&) noexcept { return kUnsupported; }
 Code no_raw_poll(Context&, ListenPoint*, RawCompletion*, uint32_t, uint32_t*, Deadline) noexcept {

@@ -270,7 +270,7 @@ Code rdma_backend_listen(Context&, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
   point->wake_fd = point->fd = -1;
   sockaddr_storage address;
-  Code code = read_knobs(p->uri, &point->knobs);
+  Code code = read_knobs(p->uri, p->params.rdma_knobs, &point->knobs);
   if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(p->uri, point->knobs);
   if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);

@@ -123,9 +123,9 @@ Code delivered(RdmaPursuit* a) noexcept {
 // one attempt
 
 // What its URI says, and where that is.
-Code prepare(Context& context, const Uri& uri, RdmaPursuit* a) noexcept {
+Code prepare(Context& context, const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
   a->context = &context;
-  Code code = read_knobs(uri, &a->knobs);
+  Code code = read_knobs(uri, params.rdma_knobs, &a->knobs);
   if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(uri, a->knobs);
   return code == kOk ? resolve(uri, a->knobs, false, &a->to) : code;
@@ -325,7 +325,7 @@ Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams&
                           Link* link) noexcept {
   RdmaPursuit a = {};
   a.fd = -1;
-  Code code = prepare(context, uri, &a);
+  Code code = prepare(context, uri, params, &a);
   if (code != kOk) return code;
   Deadline answer = Deadline::after(kAnswerNs);
   if (deadline.at() > answer.at()) answer = deadline;
@@ -353,7 +353,7 @@ Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, 
   RdmaPursuit* a = rdma(p);
   Code code = kOk;
   if (a->fd < 0) {
-    code = prepare(context, uri, a);
+    code = prepare(context, uri, params, a);
     if (code != kOk) return code;
     code = begin(uri, a);
   }

@@ -258,7 +258,7 @@ Code rdma_open_endpoint(Context& context, ListenPoint* p, void* blob, size_t* by
     return fail(kSize, "an endpoint is described in %zu bytes, there is room for %zu", sizeof(EndpointBlob), room);
   }
   Place place = {};
-  Code code = read_knobs(p->uri, &point->knobs);
+  Code code = read_knobs(p->uri, p->params.rdma_knobs, &point->knobs);
   if (code == kOk) code = find_own_place(point, &place);
   if (code != kOk) return code;
   code = make(context, point, place);

@@ -166,8 +166,13 @@ uint32_t fitting_ack_timeout(const Knobs& knobs) noexcept {
 
 }  // namespace
 
-Code read_knobs(const Uri& uri, Knobs* knobs) noexcept {
+Code read_knobs(const Uri& given_uri, const char* beneath, Knobs* knobs) noexcept {
   memset(knobs, 0, sizeof *knobs);
+  Uri uri = given_uri;
+  if (beneath[0] != '\0') {
+    uri.lay_beneath(beneath);
+    strncat(uri.text, " with rdma_knobs", sizeof uri.text - 1 - strlen(uri.text));  // for reasons
+  }
   Code code = only_known(uri);
   if (code == kOk) code = read_address(uri, knobs);
   if (code == kOk) code = read_numbers(uri, knobs);

@@ -64,7 +64,7 @@ struct Knobs {
   uint32_t rnr_retry;       // rnr_retry=N: how often a NIC whose peer has no receive posted tries again
 };
 
-Code read_knobs(const Uri& uri, Knobs* knobs) noexcept;
+Code read_knobs(const Uri& uri, const char* beneath, Knobs* knobs) noexcept;
 
 }  // namespace rc
 

@@ -75,7 +75,7 @@ Code rdma_open_raw(Context& context, ListenPoint* p, RawAddress* own) noexcept {
   pthread_mutex_init(&point->raw.mutex, nullptr);
   point->wake_fd = -1;
   Place place = {};
-  Code code = read_knobs(p->uri, &point->knobs);
+  Code code = read_knobs(p->uri, p->params.rdma_knobs, &point->knobs);
   point->raw.sleeps = point->knobs.event;
   if (code == kOk) code = choose_depths(p->uri, &point->knobs);
   if (code == kOk) code = make_raw(context, point, &place);

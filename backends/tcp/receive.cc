@@ -228,8 +228,8 @@ void receive_frames(TcpLink* link, Side self) noexcept {
   Stage stage;
   stage.bytes = link->rest_bytes;
   memcpy(stage.data, link->rest, link->rest_bytes);
-  // Op frames that were published are executed by the caller before more comes: payload behind them may then go to its
-  // place.
+  // Op frames that were published are executed by the caller before more comes, unless that is a mesh: payload behind
+  // them may then go to its place.
   for (int i = 0; i < kReceivesMost && (news & kFrames) == 0; ++i) {
     if (link->status.load(std::memory_order_relaxed) != kOk || !receive_once(link, &stage, &news)) break;
   }

@@ -1,5 +1,6 @@
 // The content every lane moves: each message's words are written before it is put and read after it is got. The sum
-// is compared in the end with what it must be, so no compiler can drop the work and no lane can skip it.
+// is compared in the end with what it must be, so no compiler can drop the work and no lane can skip it. Where the
+// bytes are ready (Job) the first word is written, and it and the last one are compared.
 #ifndef HARNESS_BENCH_CONTENT_H_
 #define HARNESS_BENCH_CONTENT_H_
 

@@ -176,20 +176,21 @@ TEST_P(Connecting, TokensMustAgree) {
 }
 
 TEST_P(Connecting, ConfigsThatMakeNoSenseAreRefused) {
-  std::string long_text(64, 'x');
+  std::string long_text(64, 'x'), longer_text(512, 'x');
   struct Case {
     const char* what;
     int32_t code;
     std::function<void(rc_channel_config*)> spoil;
   };
-  for (const Case& c :
-       std::vector<Case>{{"size", RC_E_CONFIG, [](auto* config) { config->size = 0; }},
-                         {"size", RC_E_CONFIG, [](auto* config) { config->size = 3; }},
-                         {"wait", RC_E_INVALID, [](auto* config) { config->wait = 3; }},
-                         {"flags", RC_E_CONFIG, [](auto* config) { config->flags = 0x80; }},
-                         {"reserved", RC_E_CONFIG, [](auto* config) { config->reserved = 1; }},
-                         {"identity", RC_E_INVALID, [&](auto* config) { config->identity = long_text.c_str(); }},
-                         {"token", RC_E_INVALID, [&](auto* config) { config->token = long_text.c_str(); }}}) {
+  for (const Case& c : std::vector<Case>{
+           {"size", RC_E_CONFIG, [](auto* config) { config->size = 0; }},
+           {"size", RC_E_CONFIG, [](auto* config) { config->size = 3; }},
+           {"wait", RC_E_INVALID, [](auto* config) { config->wait = 3; }},
+           {"flags", RC_E_CONFIG, [](auto* config) { config->flags = 0x80; }},
+           {"reserved", RC_E_CONFIG, [](auto* config) { config->reserved = 1; }},
+           {"identity", RC_E_INVALID, [&](auto* config) { config->identity = long_text.c_str(); }},
+           {"token", RC_E_INVALID, [&](auto* config) { config->token = long_text.c_str(); }},
+           {"rdma_knobs", RC_E_INVALID, [&](auto* config) { config->rdma_knobs = longer_text.c_str(); }}}) {
     SCOPED_TRACE(c.what);
     rc_channel_config config = near_config(500);
     c.spoil(&config);

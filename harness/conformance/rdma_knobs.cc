@@ -25,7 +25,7 @@ class RdmaKnob : public testing::Test {
     rc_listener listener{0};
     EXPECT_RC(RC_OK, rc_listen(ctx_, listen.c_str(), nullptr, &listener));
     Doing accepting([&] { return rc_accept(listener, kPatience, &near_); });
-    Doing connecting([&] { return rc_connect(ctx_, uri.c_str(), nullptr, kPatience, &far_); });
+    Doing connecting([&] { return rc_connect(ctx_, uri.c_str(), &config_, kPatience, &far_); });
     Outcome connected = connecting.outcome();
     reason_ = connected.reason;
     if (connected.code == RC_OK) {
@@ -51,6 +51,7 @@ class RdmaKnob : public testing::Test {
   }
 
   rc_ctx ctx_{0};
+  rc_channel_config config_ = {sizeof config_, 0, 0, 0, 0, nullptr, nullptr, nullptr};  // the client's
   rc_channel near_{0}, far_{0};
   std::string reason_;
 };
@@ -105,6 +106,20 @@ TEST_F(RdmaKnob, UnknownFiguresAreNamedBesideTheKnownOnes) {
   EXPECT_RC(RC_E_INVALID, rc_channel_figure(near_, nullptr, &value));
   EXPECT_RC(RC_E_INVALID, rc_channel_figure(near_, "mtu", nullptr));
   EXPECT_RC(RC_E_HANDLE, rc_channel_figure(rc_channel{0}, "mtu", &value));
+}
+
+TEST_F(RdmaKnob, OnesOfTheConfigurationAreTakenUnlessTheUriSaysOtherwise) {
+  config_.rdma_knobs = "mtu=512&signal=4&sq_depth=64";
+  ASSERT_EQ(RC_OK, connect("", "?sq_depth=128")) << reason_;
+  EXPECT_EQ(512, figure(far_, "mtu"));
+  EXPECT_EQ(4, figure(far_, "signal"));
+  EXPECT_EQ(128, figure(far_, "sq_depth"));
+  EXPECT_EQ(16, figure(near_, "signal"));
+  EXPECT_RC(RC_OK, rc_channel_close(far_));
+  EXPECT_RC(RC_OK, rc_channel_close(near_));
+  config_.rdma_knobs = "signal=17";
+  EXPECT_EQ(RC_E_URI, connect("", "")) << reason_;
+  EXPECT_NE(std::string::npos, reason_.find("with rdma_knobs\": signal=17")) << reason_;
 }
 
 // Of the listener alone: the client has the defaults, and is told apart so.

@@ -42,7 +42,7 @@ class Stranger {
     e_.qp = g_verbs.create_qp(pd_, &init);
     rc::Uri named;
     EXPECT_EQ(rc::kOk, named.parse("rdma://h:1"));
-    EXPECT_EQ(rc::kOk, rc::read_knobs(named, &knobs_));
+    EXPECT_EQ(rc::kOk, rc::read_knobs(named, "", &knobs_));
     ibv_qp_attr attr;
     int mask = 0;
     EXPECT_EQ(rc::kOk, rc::propose(&e_, IBV_QPS_INIT, &attr, &mask));

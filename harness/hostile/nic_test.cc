@@ -252,6 +252,19 @@ TEST_F(Nic, NothingOvertakesWhatWaitsForRoom) {
   }
 }
 
+// It is a frame of the op ring, which somebody has to publish.
+TEST_F(Nic, AnImmediateComesBehindItsBytes) {
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  rc_request request{0};
+  word(local_) = 5;
+  ASSERT_EQ(RC_OK, rc_write_imm(local_, 0, remote_, 0, 8, 77, &request)) << rc_reason();
+  uint32_t imm = 0;
+  EXPECT_EQ(RC_OK, rc_imm_get(owner_, kPatience, &imm)) << rc_reason();
+  EXPECT_EQ(77u, imm);
+  EXPECT_EQ(5u, word(granted_));
+  EXPECT_EQ(RC_OK, rc_request_wait(request, kPatience, nullptr)) << rc_reason();
+}
+
 // More often than there are grants.
 TEST_F(Nic, AGrantThatTheNicCannotRegisterTakesNothing) {
   g_nic->shares = false;
@@ -446,6 +459,18 @@ TEST_F(Nic, ARegionIsFreedWhoseChannelEndedAfterItsLease) {
   EXPECT_EQ(RC_E_NO_DEVICE, rc_get(owner_, &byte, 1, kPatience, nullptr));
   EXPECT_EQ(RC_OK, rc_mr_free(granted_)) << rc_reason();
   EXPECT_EQ(1u, g_nic->deregistered);
+}
+
+// Its writes are done when they are posted, so nothing but the news makes it look around.
+TEST_F(NicOfAQueue, WhoOnlyPostsSeesARevoke) {
+  ASSERT_EQ(RC_OK, grant()) << rc_reason();
+  std::thread revoking([this] { EXPECT_EQ(RC_OK, rc_grant_revoke(grant_)) << rc_reason(); });
+  auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(kPatience);
+  int32_t code = RC_OK;
+  while (code == RC_OK && std::chrono::steady_clock::now() < end) code = rc_write(local_, 0, remote_, 0, 8, nullptr);
+  EXPECT_EQ(RC_E_REVOKED, code) << rc_reason();
+  revoking.join();
+  EXPECT_EQ(RC_OK, rc_put(asker_, "x", 1, kPatience, nullptr)) << rc_reason();
 }
 
 // Nothing of what it waits for happens meanwhile.

@@ -102,6 +102,51 @@ TEST(Mesh, TheContextMustHaveRoom) {
   EXPECT_TRUE(says(runner.reason(), "a mesh of 16 members takes 17 channels")) << runner.reason();
 }
 
+// What lies before a member's last word does not hide it: a look takes a part of it, and nothing tells of the rest.
+TEST(Mesh, ALossBehindManyOperationsIsTold) {
+  Lists lists("tcp", 2);
+  rc_ctx ctx[2];
+  rc_mesh mesh[2];
+  auto open = [&](uint32_t id) {
+    rc_config config = {};
+    config.size = sizeof config;
+    config.mr_bytes = 1 << 20;
+    config.op_ring_bytes = 1 << 20;
+    ASSERT_EQ(RC_OK, rc_open(&config, &ctx[id]));
+    std::string hosts = lists.text();
+    rc_mesh_config wanted = {};
+    wanted.size = sizeof wanted;
+    wanted.flags = RC_MESH_ID;
+    wanted.id = id;
+    wanted.hosts = hosts.c_str();
+    ASSERT_EQ(RC_OK, rc_mesh_open(ctx[id], &wanted, kPatienceNs, &mesh[id])) << rc_reason();
+  };
+  std::thread other(open, 0);
+  open(1);
+  other.join();
+  rc_channel to = {}, from = {};
+  ASSERT_EQ(RC_OK, rc_mesh_channel(mesh[0], 1, &to)) << rc_reason();
+  ASSERT_EQ(RC_OK, rc_mesh_channel(mesh[1], 0, &from)) << rc_reason();
+  constexpr uint64_t kBytes = 8000;
+  rc_mr ours = {}, theirs = {};
+  rc_grant grant = {};
+  rc_remote remote = {};
+  ASSERT_EQ(RC_OK, rc_mr_alloc(ctx[0], kBytes, 0, &ours));
+  ASSERT_EQ(RC_OK, rc_mr_alloc(ctx[1], kBytes, 0, &theirs));
+  ASSERT_EQ(RC_OK, rc_mr_grant(from, theirs, 0, kBytes, RC_MR_WRITE, 0, &grant));
+  ASSERT_EQ(RC_OK, rc_remote_get(to, kPatienceNs, &remote)) << rc_reason();
+  for (int i = 0; i < 60; ++i) ASSERT_EQ(RC_OK, rc_write(ours, 0, remote, 0, kBytes, nullptr)) << rc_reason();
+  ASSERT_EQ(RC_OK, rc_close(ctx[0]));
+  rc_member_event event = {};
+  event.size = sizeof event;
+  ASSERT_EQ(RC_OK, rc_mesh_event(mesh[1], &event, kPatienceNs));
+  EXPECT_EQ(RC_MEMBER_ACCEPTED, event.kind);
+  EXPECT_EQ(RC_OK, rc_mesh_event(mesh[1], &event, 5000 * kMs)) << rc_reason();
+  EXPECT_EQ(RC_MEMBER_LOST, event.kind);
+  EXPECT_EQ(RC_E_CLOSED, event.code);
+  rc_close(ctx[1]);
+}
+
 TEST(MeshIdentity, IsReadAsItWasWritten) {
   rc::MeshIdentity me = {"a:b/c", 12, 4096, 0x00ab12c}, read;
   char text[rc::kIdentityBytes];

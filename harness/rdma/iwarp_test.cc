@@ -90,7 +90,7 @@ class Iwarp : public testing::Test {
     e.verbs = &verbs_;
     e.id = id;
     EXPECT_EQ(rc::kOk, uri.parse(("rdma://192.0.2.1:7000" + query).c_str()));
-    EXPECT_EQ(rc::kOk, rc::read_knobs(uri, &knobs)) << rc::reason();
+    EXPECT_EQ(rc::kOk, rc::read_knobs(uri, "", &knobs)) << rc::reason();
     rc::Code code = rc::check_device(uri, knobs, &e);
     EXPECT_TRUE(e.iwarp);
     EXPECT_EQ(0u, e.access);

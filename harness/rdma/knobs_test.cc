@@ -10,10 +10,10 @@
 
 namespace {
 
-rc::Code read(const std::string& text, rc::Knobs* knobs) {
+rc::Code read(const std::string& text, rc::Knobs* knobs, const char* beneath = "") {
   rc::Uri uri;
   EXPECT_EQ(rc::kOk, uri.parse(text.c_str())) << text;
-  return rc::read_knobs(uri, knobs);
+  return rc::read_knobs(uri, beneath, knobs);
 }
 
 rc::Knobs good(const std::string& text) {
@@ -50,6 +50,39 @@ TEST(RdmaKnobs, AddressesThatAreNoneAreRefused) {
   expect_refused("rdma://host:123456", "123456");
   expect_refused("rdma://host:70x", "70x");
   expect_refused("rdma://fe80::1:7000", "[fe80::1]");
+}
+
+TEST(RdmaKnobs, OnesOfTheConfigurationCountUnlessTheUriSaysOtherwise) {
+  rc::Knobs k = {};
+  ASSERT_EQ(rc::kOk, read("rdma://h:1", &k, "mtu=1024&retry_count=3&mode=event&dev=rxe0&access=write")) << rc::reason();
+  EXPECT_EQ(1024u, k.mtu);
+  EXPECT_EQ(3u, k.retry_count);
+  EXPECT_TRUE(k.event);
+  EXPECT_STREQ("rxe0", k.device);
+  ASSERT_EQ(rc::kOk, read("rdma://h:1?mtu=512&mode=poll&dev=rxe1", &k, "mtu=1024&retry_count=3&mode=event&dev=rxe0"))
+      << rc::reason();
+  EXPECT_EQ(512u, k.mtu);
+  EXPECT_EQ(3u, k.retry_count);
+  EXPECT_FALSE(k.event);
+  EXPECT_STREQ("rxe1", k.device);
+  EXPECT_EQ(rc::kUri, read("rdma://h:1", &k, "mtu=77"));
+  EXPECT_STREQ("URI \"rdma://h:1 with rdma_knobs\": mtu=77 is not in 256..4096", rc::reason());
+  EXPECT_EQ(rc::kUri, read("rdma://h:1", &k, "speed=9"));
+  EXPECT_NE(nullptr, strstr(rc::reason(), "no parameter \"speed\"")) << rc::reason();
+}
+
+TEST(RdmaKnobs, AllOfThemFitIntoTheConfiguration) {
+  rc::Knobs k = {};
+  std::string all =
+      "dev=" + std::string(63, 'd') +
+      "&port=1&mode=event&path=write&sq_depth=4096&rq_depth=4096&inline=4096&sge=64&cq_depth=65536&cq_poll=64&signal=16"
+      "&pd=shared&cq=shared&access=write+read+atomic&mtu=4096&gid=255&pkey=65535&sl=15&tclass=255&hop_limit=255"
+      "&flow_label=1048575&static_rate=24&path_bits=127&min_rnr_timer=31&rd_atomic=255&dest_rd_atomic=255&psn=16777215"
+      "&timeout_ms=600000&retry_count=6&ack_timeout=31&rnr_retry=6";
+  ASSERT_LT(all.size(), rc::kKnobsBytes);
+  ASSERT_EQ(rc::kOk, read("rdma://" + std::string(100, 'h') + ":65535?sl=1", &k, all.c_str())) << rc::reason();
+  EXPECT_EQ(16777215u, k.psn);
+  EXPECT_EQ(1u, k.sl);
 }
 
 TEST(RdmaKnobs, DefaultsPoll) {

@@ -147,7 +147,7 @@ TEST_F(RdmaLocking, QueuesNameTheLimitOfMemory) {
   for (bool shared : {false, true}) {
     for (int made = 0; made < 3; ++made) {
       SCOPED_TRACE(made);
-      EXPECT_EQ(rc::kOk, rc::read_knobs(uri, &knobs));
+      EXPECT_EQ(rc::kOk, rc::read_knobs(uri, "", &knobs));
       knobs.shared_cq = shared;
       rc::Endpoint e = {};
       e.tenancy = join();

@@ -293,6 +293,20 @@ TEST_F(FullLinks, TakeTheAnswerToAReadLater) {
   EXPECT_EQ(0, memcmp(ours_at_, pattern(100).data(), kBytes));
 }
 
+// The owner makes no call meanwhile.
+TEST_F(FullLinks, APutBehindMemoryGivenUpSaysWhatItWaitsFor) {
+  rc_request request = {0};
+  ASSERT_RC(RC_OK, rc_read(ours_, 0, remote_, 0, kBytes, &request));
+  ASSERT_RC(RC_OK, rc_remote_release(remote_));
+  EXPECT_RC(RC_E_TIMEOUT, rc_put(asker_, "x", 1, kShort, nullptr));
+  EXPECT_NE(nullptr, strstr(rc_reason(), "for reads of it")) << rc_reason();
+  EXPECT_RC(RC_OK, finish(request, asker_, owner_));
+  EXPECT_RC(RC_OK, rc_put(asker_, "x", 1, kPatience, nullptr));
+  char byte = 0;
+  EXPECT_RC(RC_OK, rc_get(owner_, &byte, 1, kPatience, nullptr));
+  EXPECT_EQ('x', byte);
+}
+
 TEST(SendQueue, CreditsMergeAndAlwaysFindRoom) {
   rc::SendQueue queue = {};
   uint64_t word = 0;
