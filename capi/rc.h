@@ -16,10 +16,11 @@
  *                          address in brackets; PORT 0 lets the system choose for a listener (rc_listener_uri tells);
  *                          parameters, each end's own: ?timeout_ms=N (so long may the peer's machine be silent; 1,000
  *                          to 86,400,000, default 10,000) and &busy_poll_us=N (SO_BUSY_POLL; default none)
- *     rdma://host:port     two processes anywhere, over an RDMA device (InfiniBand, RoCE, soft-RoCE); parameters behind
- *                          "?", joined by "&": dev=NAME, port=N, mode=poll|event (event: this end can sleep and has a
- *                          descriptor), timeout_ms=N (2000: so long may the peer's NIC be silent), retry_count=N,
- *                          ack_timeout=N, rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
+ *     rdma://host:port     two processes anywhere, over an RDMA device (InfiniBand, RoCE, soft-RoCE; iWARP without
+ *                          mode=event, path=send and direct grants); parameters behind "?", joined by "&": dev=NAME,
+ *                          port=N, mode=poll|event (event: this end can sleep and has a descriptor), timeout_ms=N
+ *                          (2000: so long may the peer's NIC be silent), retry_count=N, ack_timeout=N,
+ *                          rnr_retry=N, min_rnr_timer=N, mtu=N, gid=N, pkey=N, sl=N, tclass=N,
  *                          hop_limit=N, flow_label=N, static_rate=N, path_bits=N, sq_depth=N, rq_depth=N, cq_depth=N,
  *                          cq_poll=N, sge=N, inline=N, signal=N, rd_atomic=N, dest_rd_atomic=N, psn=N (endpoints only),
  *                          access=write[+read][+atomic] (default: all), pd=shared|own (a protection domain of its own,

@@ -232,6 +232,7 @@ void stop_listening(RdmaPoint* point) noexcept {
 Code check_listener(const RdmaPoint* point) noexcept {
   Endpoint e = {};
   ibv_port_attr port = {};
+  e.id = point->id;
   e.verbs = point->id->verbs;  // null: it listens at all addresses
   e.port_num = point->id->port_num;
   if (e.verbs == nullptr || !is_active(e.verbs, e.port_num, &port)) return kOk;

@@ -53,9 +53,13 @@ Code no_way(const Uri& uri) noexcept {
 // Turns an event that is not the awaited one into a result. kHandshake: try again.
 Code explain(const Uri& uri, const Knobs& knobs, const Event& event) noexcept {
   switch (event.type) {
-    case RDMA_CM_EVENT_REJECTED:
-      if (event.status == kRejectNoListener) return fail(kNoListener, "%s: nobody listens there", uri.text);
-      if (event.status == kRejectConsumer && event.card.magic == kHelloMagic && event.card.code != kOk) {
+    case RDMA_CM_EVENT_REJECTED: {
+      // The status of an iWARP device is an errno.
+      bool by_peer = event.status == kRejectConsumer || event.status < 0;
+      by_peer = by_peer && event.card.magic == kHelloMagic && event.card.code != kOk;
+      if (event.status == kRejectNoListener || (event.status == -ECONNREFUSED && !by_peer))
+        return fail(kNoListener, "%s: nobody listens there", uri.text);
+      if (by_peer) {
         if (event.card_code == kOk && event.card.path != knobs.path)
           return fail(kUri, "%s: this end has path=%s, the listener path=%s; give both the same", uri.text,
                       name_of_path(knobs.path), name_of_path(event.card.path));
@@ -65,6 +69,7 @@ Code explain(const Uri& uri, const Knobs& knobs, const Event& event) noexcept {
         return event.card_code != kOk ? event.card_code : refused(h);
       }
       return fail_plain(kHandshake, "the listener went away, or had no place for one more client");
+    }
     case RDMA_CM_EVENT_ADDR_ERROR:
     case RDMA_CM_EVENT_ROUTE_ERROR:
     case RDMA_CM_EVENT_UNREACHABLE:
@@ -166,6 +171,14 @@ bool is_way_to_oneself(const sockaddr_storage& to, const rdma_cm_id* id) noexcep
                 &reinterpret_cast<const sockaddr_in6&>(to).sin6_addr, sizeof(in6_addr)) == 0;
 }
 
+// An iWARP device may make its TCP connection in the call.
+Code connect_failed(const Uri& uri, int error) noexcept {
+  if (error == ECONNREFUSED) return fail(kNoListener, "%s: nobody listens there", uri.text);
+  if (error != ETIMEDOUT && error != EHOSTUNREACH) return fail_errno(kSystem, "rdma_connect", error);
+  return fail(kUnreachable, "%s: the host does not answer: %s; check the address, the network and the routes", uri.text,
+              strerror(error));
+}
+
 // Device and route are known: the attempt has its queue pair now.
 Code call_listener(const Uri& uri, RdmaPursuit* a) noexcept {
   Code code = take_wanted(uri, *a, RDMA_CM_EVENT_ROUTE_RESOLVED);
@@ -173,7 +186,7 @@ Code call_listener(const Uri& uri, RdmaPursuit* a) noexcept {
   if (code != kOk) return code;
   Card card = make_card(kOk, a->knobs.path, a->e.mtu);
   rdma_conn_param p = connection_params(a->knobs, a->e, card);
-  if (g_verbs.connect(a->e.id, &p) != 0) return fail_errno(kSystem, "rdma_connect", errno);
+  if (g_verbs.connect(a->e.id, &p) != 0) return connect_failed(uri, errno);
   a->near = is_way_to_oneself(a->to, a->e.id);
   a->stage = RdmaPursuit::kAnswer;
   return kOk;
@@ -181,9 +194,10 @@ Code call_listener(const Uri& uri, RdmaPursuit* a) noexcept {
 
 Code ask(const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
   Card answer = {};
-  Code code = take_wanted(uri, *a, RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
+  bool iwarp = a->e.iwarp;
+  Code code = take_wanted(uri, *a, iwarp ? RDMA_CM_EVENT_ESTABLISHED : RDMA_CM_EVENT_CONNECT_RESPONSE, &answer);
   if (code == kOk) code = enter_connection(a->knobs, answer.mtu, &a->e);
-  if (code == kOk && g_verbs.establish(a->e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
+  if (code == kOk && !iwarp && g_verbs.establish(a->e.id) != 0) code = fail_errno(kSystem, "rdma_establish", errno);
   // Not before: shared queues may have events, which are dropped by who arms them (R7), and that is done from now on.
   if (code == kOk && !watch(a->fd, news_fd(a->e))) code = fail_errno(kSystem, "epoll for an attempt", errno);
   if (code != kOk) return code;

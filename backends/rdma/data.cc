@@ -232,32 +232,47 @@ Code rdma_progress(Link* l, Side side) noexcept {
   return state_of(link);
 }
 
-// Writes nothing, but completes after everything before it, and tells whether the peer's NIC is still there.
+// Writes nothing, but completes after everything before it, and tells whether the peer's NIC is still there. Over
+// iWARP a WRITE completes when TCP has it; the answer to a READ comes after all before it has arrived. What it reads is
+// a word that nobody uses.
 void post_marker(RdmaLink* link) noexcept {
   if (link->signalled == link->posted && link->signalled != link->completed) return;  // there is one
   if (room(link) == 0 || link->state.load(std::memory_order_relaxed) != kOk) return;
   if (link->two.on) return send_probe(link);
   Chain chain;
   chain.n = 0;
-  add(link, &chain, 0);
-  ring_doorbell(link, &chain, true);
+  ibv_send_wr* wr = add(link, &chain, link->e.iwarp ? kKnockLetter : 0);
+  if (link->e.iwarp) {
+    auto to = reinterpret_cast<uintptr_t>(link->e.inbox) + kKnockLetter;
+    chain.from[0] = {to, sizeof(Sealed), link->e.inbox_mr->lkey};
+    wr->opcode = IBV_WR_RDMA_READ;
+    wr->sg_list = chain.from;
+    wr->num_sge = 1;
+  }
+  if (ring_doorbell(link, &chain, true) == kOk && link->e.iwarp) link->read = link->posted;
 }
 
 bool rdma_delivered(Link* l) noexcept {
   RdmaLink* link = rdma(l);
   MutexLock lock(&link->mutex);
-  if (link->completed == link->posted && link->owed == 0) return true;
+  bool shown = !link->e.iwarp || link->read == link->posted;
+  if (link->completed == link->posted && link->owed == 0 && shown) return true;
   link->wants_completions = true;
-  if (link->signalled != link->posted) post_marker(link);
+  if (link->signalled != link->posted || !shown) post_marker(link);
   return false;
 }
 
 // A side that waits for long without posting would never learn that the wire is cut. With path=send a question takes a
 // slot of the peer's, who may not look for long: the time between them doubles until it says something.
 void probe_if_quiet(RdmaLink* link, int64_t now) noexcept {
-  if (link->posted != link->posted_at_look || link->quiet_since_ns == 0) {
-    link->posted_at_look = link->posted;
+  uint64_t steps = link->posted + link->completed;
+  if (steps != link->steps_at_look || link->quiet_since_ns == 0) {
+    link->steps_at_look = steps;
     link->quiet_since_ns = now;
+  } else if (link->e.iwarp && link->signalled == link->posted && link->completed != link->posted) {
+    // Its tries are TCP's, which gives up after a quarter of an hour.
+    if (now - link->quiet_since_ns >= link->quiet_most_ns * kProbesPerTimeout * 3 / 4)
+      break_link(link, kPeerDead, "the peer's NIC did not answer within the time-out");
   } else if (now - link->quiet_since_ns >= link->quiet_most_ns << link->two.unheard) {
     if (link->two.on && link->two.unheard < kUnheardMost) ++link->two.unheard;
     post_marker(link);
@@ -359,7 +374,8 @@ const Extras kRdmaExtras = {rdma_figures, rdma_device,  rdma_open_endpoint, rdma
                             rdma_share,   rdma_unshare, rdma_reach,         no_unreach,
                             &kRdmaRaw,    &kRdmaNic};
 
-// By path=send nobody reaches anything: a grant that says otherwise is RC_E_CORRUPT, and rdma_share says why not.
+// By path=send and over iWARP nobody reaches anything: a grant that says otherwise is RC_E_CORRUPT, and rdma_share says
+// why not.
 const Extras kRdmaSendExtras = {rdma_figures, rdma_device,  rdma_open_endpoint, rdma_connect_endpoint,
                                 rdma_share,   rdma_unshare, no_reach,           no_unreach};
 

@@ -150,7 +150,9 @@ Code make_rings(Context& context, const Agreed& agreed, Endpoint* e) noexcept {
   if (e->outbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
   if (e->two_sided) return make_cells(context, agreed, e);
   // Nothing but this inbox, and never with relaxed ordering: the tail must not overtake the bytes.
-  e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+  unsigned access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
+  if (e->iwarp) access |= IBV_ACCESS_REMOTE_READ;  // of what the peer has written itself (post_marker)
+  e->inbox_mr = g_verbs.reg_mr(e->pd, e->inbox, bytes, static_cast<int>(access));
   if (e->inbox_mr == nullptr) return registration_failed("a ring", bytes, errno);
   return post_receives(agreed, e);
 }

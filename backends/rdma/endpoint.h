@@ -28,6 +28,7 @@ struct Endpoint {
   rdma_event_channel* channel;  // its own; null: the listener's
   rdma_cm_id* id;               // null: made without rdma_cm
   ibv_context* verbs;           // the id's, or the tenancy's
+  bool iwarp;                   // RDMA over TCP (PROTOCOL.md "iWARP")
   uint8_t port_num;
   Tenancy* tenancy;
   ibv_pd* pd;

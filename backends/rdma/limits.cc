@@ -98,9 +98,45 @@ Code check_limits(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
                         &e->dest_rd_atomic);
   if (code == kOk && (knobs.access & kAtomic) != 0 && device.atomic_cap == IBV_ATOMIC_NONE)
     code = fail(kUri, "%s: access=...atomic, but %s has no atomic operations", uri.text, name_of(e));
-  e->access = knobs.path == kPathSend ? 0 : knobs.access != 0 ? knobs.access : kAllRights;
+  bool carried = knobs.path == kPathSend || e->iwarp;
+  e->access = carried ? 0 : knobs.access != 0 ? knobs.access : kAllRights;
   if (device.atomic_cap == IBV_ATOMIC_NONE) e->access &= ~kAtomic;
   return code;
+}
+
+// TCP is its way, and makes its packets.
+Code check_iwarp(const Uri& uri, const Knobs& knobs, const Endpoint* e) noexcept {
+  if (e->id == nullptr)
+    return fail(
+        kNoDevice,
+        "%s: %s is an iWARP device, where only rdma_cm connects queue pairs: use rc_listen and rc_connect, or a "
+        "device of InfiniBand or RoCE",
+        uri.text, name_of(e));
+  if (knobs.event)
+    return fail(kUri, "%s: mode=event: %s is an iWARP device, which has no WRITE with immediate", uri.text, name_of(e));
+  if (knobs.path == kPathSend)
+    return fail(kUri, "%s: path=send: %s is an iWARP device, where nothing shows that a SEND has arrived", uri.text,
+                name_of(e));
+  if ((knobs.access & ~kWrite) != 0)
+    return fail(kUri, "%s: access=...: %s is an iWARP device, over which no grant is direct", uri.text, name_of(e));
+  struct {
+    const char* key;
+    uint32_t value, none;
+  } const given[] = {{"mtu", knobs.mtu, 0},
+                     {"gid", knobs.gid, kNotGiven},
+                     {"pkey", knobs.pkey, kNotGiven},
+                     {"sl", knobs.sl, kNotGiven},
+                     {"hop_limit", knobs.hop_limit, kNotGiven},
+                     {"flow_label", knobs.flow_label, kNotGiven},
+                     {"static_rate", knobs.static_rate, kNotGiven},
+                     {"path_bits", knobs.path_bits, kNotGiven},
+                     {"min_rnr_timer", knobs.min_rnr_timer, kNotGiven}};
+  for (const auto& g : given) {
+    if (g.value != g.none)
+      return fail(kUri, "%s: %s=%u: %s is an iWARP device, whose way is TCP: it has no such attribute", uri.text, g.key,
+                  g.value, name_of(e));
+  }
+  return kOk;
 }
 
 }  // namespace
@@ -128,15 +164,10 @@ Code check_device_name(const Uri& uri, const Knobs& knobs) noexcept {
 }
 
 Code check_device(const Uri& uri, const Knobs& knobs, Endpoint* e) noexcept {
-  // Its connections come about in another way, it has no WRITE with immediate and no atomics, and a completed send has
-  // not arrived yet.
-  if (e->verbs->device->transport_type == IBV_TRANSPORT_IWARP)
-    return fail(kNoDevice,
-                "%s: %s is an iWARP device, these are not supported yet; use one of InfiniBand or RoCE, or "
-                "tcp://",
-                uri.text, name_of(e));
   ibv_port_attr port = {};
-  Code code = check_port(uri, knobs, &port, e);
+  e->iwarp = e->verbs->device->transport_type == IBV_TRANSPORT_IWARP;
+  Code code = e->iwarp ? check_iwarp(uri, knobs, e) : kOk;
+  if (code == kOk) code = check_port(uri, knobs, &port, e);
   if (code == kOk) code = check_path(uri, knobs, port, e);
   if (code == kOk) code = check_limits(uri, knobs, e);
   return code;

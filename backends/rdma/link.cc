@@ -77,10 +77,8 @@ Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHell
   link->peer_inbox = peer.inbox;
   link->peer_rkey = peer.rkey;
   link->peer_depth = peer.receives;
-  if (link->e.two_sided) {
-    begin_two_sided(link);
-    link->ops = &kRdmaSendBackend;
-  }
+  if (link->e.two_sided) begin_two_sided(link);
+  if (link->e.two_sided || link->e.iwarp) link->ops = &kRdmaSendBackend;
   uint32_t eighth = link->e.send_depth / 8;
   link->signal_every = knobs.signal < eighth ? knobs.signal : eighth;
   link->poll_most = static_cast<int>(knobs.cq_poll);

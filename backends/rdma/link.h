@@ -47,8 +47,8 @@ struct RdmaLink : Link {
   bool holds;
   // The peer's tail as it came last, and its letter and note that were taken last.
   uint64_t tail_come, letter_taken, note_taken;
-  uint64_t peer_took;       // of this end's tails, the last one that the peer says it has taken
-  uint64_t posted_at_look;  // and since when nothing was posted
+  uint64_t peer_took;      // of this end's tails, the last one that the peer says it has taken
+  uint64_t steps_at_look;  // posted and completed, and since when there was neither
   int64_t quiet_since_ns;
   int64_t quiet_most_ns;
   // Event mode: makes common_fd readable when nobody has looked for so long; -1: none.

@@ -35,7 +35,8 @@ Code check_rights(const RdmaLink* link, uint32_t rights) noexcept {
   return fail_plain(
       kUnsupported,
       "over rdma: this end's queue pair does not let all of these rights in: see access= and path= in the "
-      "URI, and whether the device has atomic operations");
+      "URI, whether the device has atomic operations, and whether it is an iWARP device, over which no grant is "
+      "direct");
 }
 
 }  // namespace

@@ -161,7 +161,7 @@ Code enter_init(const Knobs& knobs, ibv_qp_attr attr, int mask, Endpoint* e) noe
   attr.qp_state = IBV_QPS_INIT;
   put_over(knobs.pkey, &attr.pkey_index);
   unsigned access = knobs.path == kPathSend ? 0 : IBV_ACCESS_REMOTE_WRITE;
-  if ((e->access & kRead) != 0) access |= IBV_ACCESS_REMOTE_READ;
+  if ((e->access & kRead) != 0 || e->iwarp) access |= IBV_ACCESS_REMOTE_READ;
   if ((e->access & kAtomic) != 0) access |= IBV_ACCESS_REMOTE_ATOMIC;
   attr.qp_access_flags = access;
   return modify(e, &attr, mask, "preparing a queue pair");
@@ -207,6 +207,7 @@ Code propose(Endpoint* e, ibv_qp_state state, ibv_qp_attr* attr, int* mask) noex
 }
 
 Code enter_connection(const Knobs& knobs, uint32_t peer_mtu, Endpoint* e) noexcept {
+  if (e->iwarp) return kOk;  // the kernel does that, when it connects or accepts
   ibv_qp_attr attr;
   int mask = 0;
   Code code = propose(e, IBV_QPS_RTR, &attr, &mask);

@@ -8,7 +8,7 @@
 namespace rc {
 
 extern const Backend kRdmaBackend;
-extern const Backend kRdmaSendBackend;  // of the links by path=send
+extern const Backend kRdmaSendBackend;  // of the links by path=send, and over iWARP
 
 }  // namespace rc
 

@@ -118,17 +118,4 @@ TEST_F(RdmaAccess, RdmaCmIsNamedWhereItIsNeeded) {
   expect(RC_E_NO_DEVICE, listen("rdma://127.0.0.1:7000"), "/dev/infiniband/rdma_cm");
   expect(RC_E_NO_DEVICE, connect("rdma://127.0.0.1:7000"), "/dev/infiniband/rdma_cm");
 }
-
-TEST_F(RdmaAccess, IwarpIsRefusedByName) {
-  rc::Uri uri;
-  rc::Knobs knobs;
-  rc::Endpoint e = {};
-  e.verbs = &g_context;
-  ASSERT_EQ(rc::kOk, uri.parse("rdma://192.0.2.1:7000"));
-  ASSERT_EQ(rc::kOk, rc::read_knobs(uri, "", &knobs));
-  rc::g_verbs.query_port = [](ibv_context*, uint8_t, ibv_port_attr*) noexcept { return EIO; };
-  g_device.transport_type = IBV_TRANSPORT_IWARP;
-  expect(RC_E_NO_DEVICE, rc::check_device(uri, knobs, &e), "none0 is an iWARP device");
-  g_device.transport_type = IBV_TRANSPORT_IB;
-}
 #endif
