@@ -13,6 +13,7 @@ PLOT_PACKAGES=(gnuplot-nox)
 # What a built program needs for RDMA, and what shows the devices.
 RDMA_PACKAGES=(iproute2 ibverbs-providers ibverbs-utils librdmacm1)
 GUEST_PACKAGES=(qemu-system-x86 busybox-static kmod xz-utils python3 rdma-core rdmacm-utils "${RDMA_PACKAGES[@]}")
+SIW_PACKAGES=(make gcc-12)  # with which Debian builds its kernel's modules
 # What the demo and the bench over RDMA are measured beside.
 BESIDE_RDMA_PACKAGES=(perftest rdmacm-utils)
 DOCKER_PACKAGES=(docker.io)
