@@ -3,7 +3,6 @@
 #ifndef CORE_OPS_H_
 #define CORE_OPS_H_
 
-#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +16,7 @@
 #include "core/op_wire.h"
 #include "core/region.h"
 #include "core/ring.h"
+#include "core/spin_lock.h"
 
 namespace rc {
 
@@ -31,30 +31,6 @@ inline constexpr int64_t kNeverNs = INT64_MAX;
 // A peer whose NIC may be at work in memory that is to be taken away is waited for no longer.
 inline constexpr int64_t kNicWaitNs = int64_t{500} * 1000 * 1000;
 inline constexpr uint64_t kDirectMax = uint64_t{1} << 40;
-
-// Held for the length of a ring's copy at most; who cannot say so uses try_lock.
-class SpinLock {
- public:
-  void lock() noexcept {
-    if (__builtin_expect(!try_lock(), 0)) wait();
-  }
-  bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
-  void unlock() noexcept { held_.store(false, std::memory_order_release); }
-
- private:
-  static constexpr int kTurns = 100;
-  // Out of line, so that who finds it free has nothing to do with it.
-  __attribute__((noinline, cold)) void wait() noexcept {
-    for (int turns = 0; !try_lock(); ++turns) {
-      if (turns < kTurns) {
-        cpu_pause();
-      } else {
-        sched_yield();
-      }
-    }
-  }
-  std::atomic<bool> held_{false};
-};
 
 // What a call asks of the peer.
 struct Operation {
@@ -177,7 +153,7 @@ class Ops {
   Code next_imm(uint32_t* imm) noexcept;
   Code next_returned(uint64_t* region) noexcept;
 
-  // Payload on its way, for a link that takes it from a socket (ops_incoming.cc).
+  // Payload on its way, for a link that takes it from a socket (ops_incoming.h).
   class Incoming;
 
   // --- direct grants (direct.cc) ---
@@ -453,32 +429,6 @@ class Ops::Locked {
 
  private:
   Ops* ops_;
-};
-
-// The next frame's payload goes straight to where it belongs, past the op ring (O7). While this lives the lock is held,
-// so nothing is revoked, and who takes bytes does not wait.
-class Ops::Incoming {
- public:
-  // For n bytes that are to come at ring_at, counted from the op ring's first byte; ops null: none of these.
-  Incoming(Ops* ops, size_t ring_at, size_t n) noexcept;
-  ~Incoming() {
-    if (ops_ != nullptr) ops_->lock_.unlock();
-  }
-  Incoming(const Incoming&) = delete;
-  Incoming& operator=(const Incoming&) = delete;
-
-  // null: they belong into the ring.
-  uint8_t* place() const noexcept { return place_; }
-  // So many of them belong there.
-  size_t bytes() const noexcept { return bytes_; }
-  // So many have come.
-  void arrived(size_t n) noexcept;
-
- private:
-  Ops* ops_;
-  uint8_t* place_ = nullptr;
-  size_t from_ = 0;
-  size_t bytes_ = 0;
 };
 
 }  // namespace rc

@@ -5,7 +5,7 @@
 
 #include "backends/tcp/link.h"
 #include "core/mutex_lock.h"
-#include "core/ops.h"
+#include "core/ops_incoming.h"
 #include "core/step.h"
 
 namespace rc {
