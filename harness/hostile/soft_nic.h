@@ -17,6 +17,7 @@
 #include "capi/rc.h"
 #include "core/context.h"
 #include "core/op_wire.h"
+#include "harness/conformance/about.h"
 #include "harness/conformance/tcp_uri.h"
 
 namespace hostile {
@@ -75,18 +76,8 @@ class Nic : public testing::Test {
   virtual std::string uri() const { return "loop:nic"; }
   static rc::Link* link(rc_channel channel) { return rc::Handles::channel(channel.id)->link(); }
   // Requests in flight that move bytes of the asker's region.
-  uint32_t requests() const {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_EQ(RC_OK, rc_mr_info(local_, &region)) << rc_reason();
-    return region.requests;
-  }
-  uint64_t& word(rc_mr mr) const {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region)) << rc_reason();
-    return *static_cast<uint64_t*>(region.address);
-  }
+  uint32_t requests() const { return conformance::about(local_).requests; }
+  static uint64_t& word(rc_mr mr) { return *reinterpret_cast<uint64_t*>(conformance::bytes_of(mr)); }
   int32_t grant(int64_t lease_ns = RC_LEASE_NONE) {
     EXPECT_EQ(RC_OK, rc_mr_grant(owner_, granted_, 0, kBytes, kAll | RC_MR_DIRECT, lease_ns, &grant_)) << rc_reason();
     return rc_remote_get(asker_, kPatience, &remote_);
