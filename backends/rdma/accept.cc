@@ -109,9 +109,7 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   g_verbs.ack_cm_event(event);
   if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
   // Of a listener at an address of its own; one at all addresses has no device.
-  if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == point->id)
-    return fail(kNoDevice, "%s: the RDMA device with that address was removed; listen again when it is back",
-                point->uri.text);
+  if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == point->id) point->gone = true;
   RdmaHalfOpen* h = half_open_of(point, id);
   if (h == nullptr) return kOk;
   // Or it has hung up: if it was through before, its bytes are here, and its channel finds the end by itself.
@@ -307,6 +305,9 @@ Code rdma_backend_accept(Context& context, ListenPoint* p, Deadline deadline, Li
     if (taken != kOk && taken != kWouldBlock) return taken;
     // Clients without end keep us neither beyond the deadline nor from a stop.
     if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kRdmaHalfOpenMax)) continue;
+    if (p->gone)
+      return fail(kNoDevice, "%s: the RDMA device with that address was removed; listen again when it is back",
+                  p->uri.text);
     code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));
     if (code == kTimeout && deadline.left(now_ns()) != 0) continue;  // a client's time is up, not ours
     if (code != kOk) return code;
