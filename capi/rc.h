@@ -570,7 +570,7 @@ int32_t rc_listener_choice(rc_listener listener, char* text, size_t capacity);
  * Order: none. Since: 0.1. */
 int32_t rc_listener_close(rc_listener listener);
 
-/* Connects to a listener; keeps trying until the deadline while nobody listens.
+/* Connects to a listener; keeps trying until the deadline while nobody listens, at each address of a name.
  * Parameters: ctx; uri; config - or NULL, read during the call only; timeout_ns - nanoseconds; channel - out.
  * Returns: RC_OK; RC_E_NO_LISTENER (the deadline passed and nobody listened; over rdma also if the listener came
  * after the first try and did not accept); RC_E_TIMEOUT (somebody listens but did not accept); RC_E_STOPPED;

@@ -267,13 +267,13 @@ Code start_listening(RdmaPoint* point, sockaddr_storage* address) noexcept {
 Code rdma_backend_listen(Context&, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
   point->wake_fd = point->fd = -1;
-  sockaddr_storage address;
+  RdmaAddresses here;
   Code code = read_knobs(p->uri, p->params.rdma_knobs, &point->knobs);
   if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(p->uri, point->knobs);
-  if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);
+  if (code == kOk) code = resolve(p->uri, point->knobs, true, &here);
   if (code != kOk) return code;
-  code = start_listening(point, &address);
+  code = start_listening(point, &here.at[0]);
   if (code != kOk) stop_listening(point);
   return code;
 }
