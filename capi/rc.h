@@ -992,12 +992,13 @@ int32_t rc_message_release(rc_channel channel);
 int32_t rc_mr_alloc(rc_ctx ctx, uint64_t bytes, uint32_t flags, rc_mr* mr);
 
 /* Makes a region of the caller's own memory; all its pages are brought in.
- * Parameters: ctx; address - of the caller's, must stay mapped until rc_mr_free; bytes; access - RC_MR_*: what
- * operations, the caller's and the peer's, may do with it; mr - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED;
- * RC_E_INVALID (address is NULL, access is 0 or unknown); RC_E_SIZE (0, or beyond the address space); RC_E_FAULT (not
- * all mapped, or not writable and access wants that; before Linux 5.14 only the first is noticed); RC_E_POOL;
- * RC_E_NO_MEMORY; RC_E_NO_PERMISSION (the system does not let the pages be looked at: seccomp ...). Blocks: while pages
- * are brought in. Threads: any. Order: none. Since: 0.2. */
+ * Parameters: ctx; address - of the caller's, must stay mapped until rc_mr_free (else the process faults, or a tcp
+ * channel that has bytes for it ends with RC_E_SYSTEM); bytes; access - RC_MR_*: what operations, the caller's and the
+ * peer's, may do with it; mr - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (address is NULL, access is
+ * 0 or unknown); RC_E_SIZE (0, or beyond the address space); RC_E_FAULT (not all mapped, or not writable and access
+ * wants that; before Linux 5.14 only the first is noticed); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_PERMISSION (the system
+ * does not let the pages be looked at: seccomp ...). Blocks: while pages are brought in. Threads: any. Order: none.
+ * Since: 0.2. */
 int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc_mr* mr);
 
 /* Frees a region, or ends a registration.

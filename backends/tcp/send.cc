@@ -81,7 +81,10 @@ void send_queued(TcpLink* link) noexcept {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) break;
     if (n < 0) give_up_sending(link);
-    if (n > 0) link->queue.sent(static_cast<size_t>(n));
+    if (n > 0) {
+      link->queue.sent(static_cast<size_t>(n));
+      link->replied.store(true, std::memory_order_relaxed);
+    }
     RC_STEP("send: sent");
     if (n != static_cast<ssize_t>(bytes)) break;
   }
