@@ -3,7 +3,6 @@
 #ifndef CORE_OPS_H_
 #define CORE_OPS_H_
 
-#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +16,7 @@
 #include "core/op_wire.h"
 #include "core/region.h"
 #include "core/ring.h"
+#include "core/spin_lock.h"
 
 namespace rc {
 
@@ -31,30 +31,6 @@ inline constexpr int64_t kNeverNs = INT64_MAX;
 // A peer whose NIC may be at work in memory that is to be taken away is waited for no longer.
 inline constexpr int64_t kNicWaitNs = int64_t{500} * 1000 * 1000;
 inline constexpr uint64_t kDirectMax = uint64_t{1} << 40;
-
-// Held for the length of a ring's copy at most; who cannot say so uses try_lock.
-class SpinLock {
- public:
-  void lock() noexcept {
-    if (__builtin_expect(!try_lock(), 0)) wait();
-  }
-  bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
-  void unlock() noexcept { held_.store(false, std::memory_order_release); }
-
- private:
-  static constexpr int kTurns = 100;
-  // Out of line, so that who finds it free has nothing to do with it.
-  __attribute__((noinline, cold)) void wait() noexcept {
-    for (int turns = 0; !try_lock(); ++turns) {
-      if (turns < kTurns) {
-        cpu_pause();
-      } else {
-        sched_yield();
-      }
-    }
-  }
-  std::atomic<bool> held_{false};
-};
 
 // What a call asks of the peer.
 struct Operation {
@@ -444,15 +420,9 @@ class Ops {
 };
 
 // O1.
-class Ops::Locked {
+class Ops::Locked : SpinLocked {
  public:
-  explicit Locked(Ops* ops) noexcept : ops_(ops) { ops_->lock_.lock(); }
-  ~Locked() { ops_->lock_.unlock(); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  Ops* ops_;
+  explicit Locked(Ops* ops) noexcept : SpinLocked(&ops->lock_) {}
 };
 
 // The next frame's payload goes straight to where it belongs, past the op ring (O7). While this lives the lock is held,

@@ -34,14 +34,17 @@ class OpEnd {
     must(rc_open(&config, &ctx_), "rc_open");
     rc_channel_config waits = {};
     waits.size = sizeof(waits);
-    // Who serves direct operations has nothing to do, and sleeps, as perftest's server does.
-    waits.wait = index == 1 && flags != 0 ? RC_WAIT_SLEEP : RC_WAIT_SPIN;
+    // Who serves direct operations has nothing to do, and sleeps, as perftest's server does. In poll mode it would nap,
+    // a thousand times a second.
+    bool sleeps = index == 1 && flags != 0;
+    waits.wait = sleeps ? RC_WAIT_SLEEP : RC_WAIT_SPIN;
+    std::string own_uri = sleeps ? uri + "&mode=event" : uri;
     if (index == 0) {
       rc_listener listener;
       must(rc_listen(ctx_, uri.c_str(), &waits, &listener), "rc_listen");
       must(rc_accept(listener, kSetUpNs, &channel_), "rc_accept");
     } else {
-      must(rc_connect(ctx_, uri.c_str(), &waits, kSetUpNs, &channel_), "rc_connect");
+      must(rc_connect(ctx_, own_uri.c_str(), &waits, kSetUpNs, &channel_), "rc_connect");
     }
     must(rc_mr_alloc(ctx_, bytes, 0, &mr_), "rc_mr_alloc");
     rc_region region = {};

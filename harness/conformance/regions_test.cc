@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "harness/conformance/own_context.h"
@@ -115,6 +116,25 @@ TEST_F(RegionsOfAContext, RegionsNeverOverlap) {
     live.push_back(one);
   }
   EXPECT_GT(full, 0u);
+}
+
+TEST_F(RegionsOfAContext, ThreadsShareThePool) {
+  constexpr int kThreads = 4, kTurns = 5000;
+  auto take_and_free = [this](uint64_t mark) {
+    for (uint64_t i = 0; i < kTurns; ++i) {
+      rc_mr mr = alloc(sizeof mark);
+      auto* word = static_cast<volatile uint64_t*>(about(mr).address);
+      if (word == nullptr) return;  // the failure has been told
+      *word = mark + i;
+      std::this_thread::yield();
+      EXPECT_EQ(mark + i, *word);
+      EXPECT_RC(RC_OK, rc_mr_free(mr));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < kThreads; ++t) threads.emplace_back(take_and_free, t << 32);
+  for (std::thread& thread : threads) thread.join();
+  for (uint32_t i = 0; i < kMost; ++i) alloc(kPool / kMost);  // all of it is there again
 }
 
 TEST_F(RegionsOfAContext, HandlesAreNeverUsedTwice) {
