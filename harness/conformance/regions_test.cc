@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <random>
 #include <thread>
 #include <vector>
@@ -119,14 +120,16 @@ TEST_F(RegionsOfAContext, RegionsNeverOverlap) {
 }
 
 TEST_F(RegionsOfAContext, ThreadsShareThePool) {
-  constexpr int kThreads = 4, kTurns = 5000;
-  auto take_and_free = [this](uint64_t mark) {
+  constexpr uint64_t kThreads = 4, kTurns = 50000;
+  std::atomic<uint64_t> there{0};
+  auto take_and_free = [&](uint64_t mark) {
+    ++there;
+    while (there < kThreads) std::this_thread::yield();
     for (uint64_t i = 0; i < kTurns; ++i) {
       rc_mr mr = alloc(sizeof mark);
       auto* word = static_cast<volatile uint64_t*>(about(mr).address);
       if (word == nullptr) return;  // the failure has been told
       *word = mark + i;
-      std::this_thread::yield();
       EXPECT_EQ(mark + i, *word);
       EXPECT_RC(RC_OK, rc_mr_free(mr));
     }
