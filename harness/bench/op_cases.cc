@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "capi/rc.h"
+#include "harness/bench/report.h"
 #include "harness/bench/ringchan_cases.h"
 
 namespace rcbench {
@@ -34,17 +35,14 @@ class OpEnd {
     must(rc_open(&config, &ctx_), "rc_open");
     rc_channel_config waits = {};
     waits.size = sizeof(waits);
-    // Who serves direct operations has nothing to do, and sleeps, as perftest's server does. In poll mode it would nap,
-    // a thousand times a second.
-    bool sleeps = index == 1 && flags != 0;
-    waits.wait = sleeps ? RC_WAIT_SLEEP : RC_WAIT_SPIN;
-    std::string own_uri = sleeps ? uri + "&mode=event" : uri;
+    // Who serves direct operations has nothing to do, and sleeps, as perftest's server does.
+    waits.wait = index == 1 && flags != 0 ? RC_WAIT_SLEEP : RC_WAIT_SPIN;
     if (index == 0) {
       rc_listener listener;
       must(rc_listen(ctx_, uri.c_str(), &waits, &listener), "rc_listen");
       must(rc_accept(listener, kSetUpNs, &channel_), "rc_accept");
     } else {
-      must(rc_connect(ctx_, own_uri.c_str(), &waits, kSetUpNs, &channel_), "rc_connect");
+      must(rc_connect(ctx_, uri.c_str(), &waits, kSetUpNs, &channel_), "rc_connect");
     }
     must(rc_mr_alloc(ctx_, bytes, 0, &mr_), "rc_mr_alloc");
     rc_region region = {};
@@ -149,8 +147,10 @@ Sample op_sample(const Placement& placement, const std::string& backend, uint32_
     end.end_service();
     side.meet();
   };
+  // In poll mode its sleep would be naps, a thousand a second.
+  std::string server_uri = backend == kOursRdma && flags != 0 ? uri + "&mode=event" : uri;
   auto server = [&](Side& side) {
-    OpEnd end(1, uri, bytes, flags, job);
+    OpEnd end(1, server_uri, bytes, flags, job);
     fill_content(end.memory, bytes, kServed);
     side.meet();
     end.serve();
