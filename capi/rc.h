@@ -538,11 +538,11 @@ int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, 
  * Returns: RC_OK; RC_E_WOULD_BLOCK; RC_E_TIMEOUT; RC_E_STOPPED; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL);
  *   RC_E_BUSY (another thread accepts); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_SPACE; RC_E_NO_DESCRIPTORS;
  *   RC_E_NO_PERMISSION; RC_E_URI, RC_E_NO_DEVICE (rdma: the device by which a client came cannot do what the
- *   listener's URI asks for); RC_E_NO_DEVICE also if the device with the listener's address was removed, told once;
- *   RC_E_SYSTEM; RC_E_CLOSING (another thread closes the listener); RC_E_STATE (it is an
- * endpoint: rc_endpoint_connect). A client that misbehaves in the handshake is dropped and told why; that is no error
- * here. Blocks: until a client has completed the handshake, or the deadline. Threads: one at a time per listener.
- * Order: clients in the order in which they complete. Since: 0.1. */
+ *   listener's URI asks for); RC_E_NO_DEVICE also if the device with the listener's address was removed, told by
+ *   each call (once where a list of transports has others left); RC_E_SYSTEM; RC_E_CLOSING (another thread closes the
+ * listener); RC_E_STATE (it is an endpoint: rc_endpoint_connect). A client that misbehaves in the handshake is dropped
+ * and told why; that is no error here. Blocks: until a client has completed the handshake, or the deadline. Threads:
+ * one at a time per listener. Order: clients in the order in which they complete. Since: 0.1. */
 int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel);
 
 /* Gives a descriptor that is readable while rc_accept has something to do, for epoll and friends.
@@ -570,7 +570,7 @@ int32_t rc_listener_choice(rc_listener listener, char* text, size_t capacity);
  * Order: none. Since: 0.1. */
 int32_t rc_listener_close(rc_listener listener);
 
-/* Connects to a listener; keeps trying until the deadline while nobody listens.
+/* Connects to a listener; keeps trying until the deadline while nobody listens, at each address of a name.
  * Parameters: ctx; uri; config - or NULL, read during the call only; timeout_ns - nanoseconds; channel - out.
  * Returns: RC_OK; RC_E_NO_LISTENER (the deadline passed and nobody listened; over rdma also if the listener came
  * after the first try and did not accept); RC_E_TIMEOUT (somebody listens but did not accept); RC_E_STOPPED;
@@ -992,12 +992,13 @@ int32_t rc_message_release(rc_channel channel);
 int32_t rc_mr_alloc(rc_ctx ctx, uint64_t bytes, uint32_t flags, rc_mr* mr);
 
 /* Makes a region of the caller's own memory; all its pages are brought in.
- * Parameters: ctx; address - of the caller's, must stay mapped until rc_mr_free; bytes; access - RC_MR_*: what
- * operations, the caller's and the peer's, may do with it; mr - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED;
- * RC_E_INVALID (address is NULL, access is 0 or unknown); RC_E_SIZE (0, or beyond the address space); RC_E_FAULT (not
- * all mapped, or not writable and access wants that; before Linux 5.14 only the first is noticed); RC_E_POOL;
- * RC_E_NO_MEMORY; RC_E_NO_PERMISSION (the system does not let the pages be looked at: seccomp ...). Blocks: while pages
- * are brought in. Threads: any. Order: none. Since: 0.2. */
+ * Parameters: ctx; address - of the caller's, must stay mapped until rc_mr_free (else the process faults, or a tcp
+ * channel that has bytes for it ends with RC_E_SYSTEM); bytes; access - RC_MR_*: what operations, the caller's and the
+ * peer's, may do with it; mr - out. Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (address is NULL, access is
+ * 0 or unknown); RC_E_SIZE (0, or beyond the address space); RC_E_FAULT (not all mapped, or not writable and access
+ * wants that; before Linux 5.14 only the first is noticed); RC_E_POOL; RC_E_NO_MEMORY; RC_E_NO_PERMISSION (the system
+ * does not let the pages be looked at: seccomp ...). Blocks: while pages are brought in. Threads: any. Order: none.
+ * Since: 0.2. */
 int32_t rc_mr_reg(rc_ctx ctx, void* address, uint64_t bytes, uint32_t access, rc_mr* mr);
 
 /* Frees a region, or ends a registration.

@@ -159,6 +159,7 @@ struct ListenPoint {
   ListenPoint* next;          // the context's list, under its lock
   int fd;                     // readable while accept has something to do; -1: none
   std::atomic<bool> closing;  // set before interrupt_accept
+  bool gone;                  // what it listens at; each accept says so. Of the thread that accepts
   ChannelParams params;
   Uri uri;
 };

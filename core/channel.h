@@ -203,7 +203,8 @@ class Channel {
   // Waits until so much may be written, or read; returns credit before it waits.
   Code wait_for_space(size_t n, Wait& wait) noexcept;
   Code wait_for_bytes(size_t n, Wait& wait) noexcept;
-  // Spins, yields and sleeps until look() says other than kWouldBlock, or the wait ends for another reason.
+  // Spins, yields and sleeps until look() says other than kWouldBlock, or the wait ends for another reason. The text
+  // for kWouldBlock and kTimeout is the caller's: unmet().
   template <class Look>
   Code wait_for(Side side, Look look, Wait& wait) noexcept;
   // False: the peer may not see it, so do not count on being rung.

@@ -39,9 +39,7 @@ Code Channel::wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept {
     if (result != kWouldBlock) return result;
     return ended();
   }
-  if (code == kWouldBlock) return fail_plain(kWouldBlock, "it has not come to that yet");
-  if (code == kTimeout) return fail_plain(kTimeout, "the deadline passed before the peer did its part");
-  return code;
+  return unmet(code, "it has not come to that yet", "the deadline passed before the peer did its part");
 }
 
 Code Channel::post(const Operation& operation, uint64_t* request) noexcept {

@@ -17,6 +17,12 @@ inline constexpr uint32_t kLooksPerClock = 64;
 // So often a sleep may end without what was waited for; then the wait naps instead.
 inline constexpr uint32_t kIdleWakes = 64;
 
+// Of a wait that ended without what it was for, the reason: only its caller knows that.
+inline Code unmet(Code code, const char* at_once, const char* at_deadline) noexcept {
+  if (code == kWouldBlock) return fail_plain(code, at_once);
+  return code == kTimeout ? fail_plain(code, at_deadline) : code;
+}
+
 template <class Look>
 Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
   Code code = look();
@@ -35,20 +41,17 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
   int64_t start = now_ns();
   if (code == kOk) code = check_alive_sometimes(side, start);
   if (code != kOk) return last_look(code);
-  if (!wait.may_wait())
-    return fail_plain(kWouldBlock, side == kGetSide ? "not enough bytes have arrived" : "the ring is full");
+  if (!wait.may_wait()) return kWouldBlock;
 
   bool get = side == kGetSide;
   (get ? get_.waits : put_.waits).add(1);
   SpinBudget& budget = get ? get_.spin : put_.spin;
   Deadline deadline = wait.deadline();
-  const char* timeout_text = get ? "the deadline passed before enough bytes arrived"
-                                 : "the deadline passed before the peer made room by reading";
   // What each turn that does not sleep does once in a while.
   auto check = [&](int64_t now) noexcept {
     Code c = ended();
     if (c == kOk && context_->stopped()) c = fail_plain(kStopped, "rc_stop was called on the context");
-    if (c == kOk && deadline.left(now) == 0) c = fail_plain(kTimeout, timeout_text);
+    if (c == kOk && deadline.left(now) == 0) c = kTimeout;
     return c != kOk ? c : check_alive_sometimes(side, now);
   };
 
@@ -92,7 +95,6 @@ Code Channel::wait_for(Side side, Look look, Wait& wait) noexcept {
         code = kOk;
         wakes = 0;
       }
-      if (code == kTimeout) code = fail_plain(kTimeout, timeout_text);
     } else {
       int64_t left = deadline.left(now_ns());
       nap(-1, context_->stop_fd(), left < nap_ns ? left : nap_ns);

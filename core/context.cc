@@ -8,6 +8,7 @@
 
 #include <new>
 
+#include "core/descriptors.h"
 #include "core/fallback.h"
 #include "core/mesh.h"
 #include "core/pool_memory.h"
@@ -231,10 +232,7 @@ Code Context::close() noexcept {
 
 void Context::stop() noexcept {
   stopped_.store(true, std::memory_order_relaxed);
-  uint64_t one = 1;
-  // A full counter means that it is readable already.
-  ssize_t ignored = ::write(stop_fd_, &one, sizeof one);
-  static_cast<void>(ignored);
+  signal_fd(stop_fd_);
 }
 
 // ----------------------------------------------------------------------------------------------------------------

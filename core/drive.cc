@@ -11,6 +11,7 @@
 
 #include "core/channel.h"
 #include "core/context.h"
+#include "core/descriptors.h"
 #include "core/mutex_lock.h"
 
 namespace rc {
@@ -183,9 +184,7 @@ Code Context::start_driver() noexcept {
 
 void Context::stop_driver() noexcept {
   if (has_driver_) {
-    uint64_t one = 1;
-    while (::write(driver_stop_fd_, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    signal_fd(driver_stop_fd_);
     pthread_join(driver_, nullptr);
     has_driver_ = false;
   }

@@ -213,6 +213,7 @@ Code fallback_pursue(Context& context, const Uri& uri, const ChannelParams& para
       move_to(a, 0, 0);
       return code;
     }
+    // That nobody listens at a place of this machine shows in the call that begins the attempt, which knows the places.
     bool more = code == kNoListener && !c.results[a->member].answered && a->place + 1 < c.here.count;
     bool stays = more && c.list.at[a->member]->reach == kThisHost;
     move_to(a, stays ? a->member : a->member + 1, stays ? a->place + 1 : 0);

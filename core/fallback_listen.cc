@@ -159,6 +159,7 @@ Code accept_once(Context& context, FallbackPoint* point, Link* link) noexcept {
   MemberResult trouble = {};
   for (uint32_t i = 0; i < point->count; ++i) {
     ListenPoint* member = point->members[(point->turn + i) % point->count];
+    bool told = member->gone && point->count > 1;  // once is enough: the others go on
     Context::blank(link, member->ops->link_bytes);
     Code code = member->ops->accept(context, member, Deadline::after(0), link);
     if (code == kOk) {
@@ -167,7 +168,7 @@ Code accept_once(Context& context, FallbackPoint* point, Link* link) noexcept {
       snprintf(link->choice, sizeof link->choice, "%s was taken by the client", member->ops->scheme);
     }
     if (code == kOk || code == kClosing || code == kStopped) return code;
-    if (code != kTimeout && trouble.code == kOk) note_result(&trouble, code);
+    if (code != kTimeout && !told && trouble.code == kOk) note_result(&trouble, code);
   }
   if (trouble.code != kOk) return fail(trouble.code, "%s", trouble.reason);
   return kTimeout;

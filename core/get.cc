@@ -31,6 +31,7 @@ Code Channel::wait_for_bytes(size_t n, Wait& wait) noexcept {
         kGetSide, [this, n]() noexcept { return look_for_bytes(n); }, wait);
     if (code == kTimeout && !direct_) check_alive(kGetSide);  // a credit that the link holds back goes now
     if (code == kOk) answering_.store(true, std::memory_order_relaxed);
+    code = unmet(code, "not enough bytes have arrived", "the deadline passed before enough bytes arrived");
   }
   if (code == kOk) get_.wanted = 1;
   return code;

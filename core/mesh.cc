@@ -10,6 +10,7 @@
 #include <new>
 
 #include "core/context.h"
+#include "core/descriptors.h"
 #include "core/local_addresses.h"
 #include "core/mutex_lock.h"
 #include "core/wait.h"
@@ -363,9 +364,7 @@ void Mesh::set_timer(int64_t at_ns) noexcept {
 void Mesh::take_readiness() noexcept {
   epoll_event events[16];
   epoll_wait(epoll_fd_, events, 16, 0);
-  uint64_t expirations;
-  ssize_t ignored = ::read(timer_fd_, &expirations, sizeof expirations);
-  static_cast<void>(ignored);
+  drain_fd(timer_fd_);
 }
 
 Code Mesh::wait(Deadline deadline) noexcept {

@@ -127,8 +127,9 @@ Code Mesh::accept_waiting() noexcept {
     if (!due && listener->point->fd >= 0 && !polls(listener->point->fd, POLLIN)) return kOk;
     accepted_ns_ = now;
     uint64_t id = 0;
+    bool told = listener->point->gone;  // once is enough: the members that are here go on
     Code code = context_->accept(listener, listener_, 0, &id);
-    if (code == kWouldBlock) return kOk;
+    if (code == kWouldBlock || (told && code == kNoDevice)) return kOk;
     if (code == kPool && pending) {
       crowded_ = true;
       return kOk;

@@ -153,7 +153,7 @@ class Ops {
   Code next_imm(uint32_t* imm) noexcept;
   Code next_returned(uint64_t* region) noexcept;
 
-  // Payload on its way, for a link that takes it from a socket (ops_incoming.cc).
+  // Payload on its way, for a link that takes it from a socket (ops_incoming.h).
   class Incoming;
 
   // --- direct grants (direct.cc) ---
@@ -423,32 +423,6 @@ class Ops {
 class Ops::Locked : SpinLocked {
  public:
   explicit Locked(Ops* ops) noexcept : SpinLocked(&ops->lock_) {}
-};
-
-// The next frame's payload goes straight to where it belongs, past the op ring (O7). While this lives the lock is held,
-// so nothing is revoked, and who takes bytes does not wait.
-class Ops::Incoming {
- public:
-  // For n bytes that are to come at ring_at, counted from the op ring's first byte; ops null: none of these.
-  Incoming(Ops* ops, size_t ring_at, size_t n) noexcept;
-  ~Incoming() {
-    if (ops_ != nullptr) ops_->lock_.unlock();
-  }
-  Incoming(const Incoming&) = delete;
-  Incoming& operator=(const Incoming&) = delete;
-
-  // null: they belong into the ring.
-  uint8_t* place() const noexcept { return place_; }
-  // So many of them belong there.
-  size_t bytes() const noexcept { return bytes_; }
-  // So many have come.
-  void arrived(size_t n) noexcept;
-
- private:
-  Ops* ops_;
-  uint8_t* place_ = nullptr;
-  size_t from_ = 0;
-  size_t bytes_ = 0;
 };
 
 }  // namespace rc

@@ -1,5 +1,6 @@
 // Payload of an op frame that goes straight to where it belongs, before the frame is published.
-#include "core/ops.h"
+#include "core/ops_incoming.h"
+
 #include "core/step.h"
 
 namespace rc {

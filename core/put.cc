@@ -11,6 +11,7 @@ constexpr size_t kAnswerPiece = 8192;
 constexpr size_t kStreamPiece = 131072;
 constexpr char kBehindText[] =
     "operations that were posted before wait for the peer to make room, or, to give memory back or up, for reads of it";
+constexpr char kQueueText[] = "the queue of the socket or device is full until the peer takes what is in it";
 
 }  // namespace
 
@@ -37,9 +38,11 @@ Code Channel::wait_for_space(size_t n, Wait& wait) noexcept {
   Code code = kOk;
   if (put_.ring.space() < n) {
     code = publish_piece(nullptr, 0, wait);  // the peer can only make room for what it can see
-    if (code == kOk)
-      code = wait_for(
-          kPutSide, [this, n]() noexcept { return look_for_space(n); }, wait);
+    if (code != kOk) return code;
+    code = wait_for(
+        kPutSide, [this, n]() noexcept { return look_for_space(n); }, wait);
+    code = unmet(code, "the ring is too full until the peer reads",
+                 "the deadline passed before the peer made room by reading");
   }
   if (code == kOk) put_.wanted = 1;
   return code;
@@ -102,7 +105,7 @@ Code Channel::publish(const void* newest, size_t n) noexcept {
   if (put_.ring.staged() == 0) return kOk;
   if (ops_behind()) {  // the bytes may be a notice of what those write (O3)
     Code code = serve_ops();
-    if (code != kOk || ops_behind()) return code != kOk ? code : fail_plain(kWouldBlock, kBehindText);
+    if (code != kOk || ops_behind()) return code != kOk ? code : kWouldBlock;
   }
   if (!direct_) return post_written(nullptr);
   publish_direct(newest, n);
@@ -130,7 +133,7 @@ void Channel::show(const void* newest, size_t n) noexcept {
 Code Channel::publish_piece(const void* newest, size_t n, Wait& wait) noexcept {
   Code code = publish(newest, n);
   if (code != kWouldBlock) return code;
-  return wait_for(
+  code = wait_for(
       kPutSide,
       [this]() noexcept {
         end_leases();
@@ -138,6 +141,8 @@ Code Channel::publish_piece(const void* newest, size_t n, Wait& wait) noexcept {
         return c == kOk ? publish(nullptr, 0) : end(c);
       },
       wait);
+  const char* why = ops_behind() ? kBehindText : kQueueText;
+  return unmet(code, why, why);
 }
 
 Code Channel::put_gate(PutMode wanted) noexcept {
@@ -230,8 +235,9 @@ Code Channel::sync(int64_t timeout_ns) noexcept {
   if (code == kOk) code = publish_piece(nullptr, 0, wait);
   if (code != kOk) return code;
   if (direct_) return check_alive_sometimes(kPutSide, now_ns());
-  return wait_for(
+  code = wait_for(
       kPutSide, [this]() noexcept { return look_for_delivery(); }, wait);
+  return unmet(code, "not all of it has been delivered", "the deadline passed before all of it was delivered");
 }
 
 Code Channel::reserve(size_t min, int64_t timeout_ns, Span spans[2]) noexcept {

@@ -75,8 +75,7 @@ void Channel::stop_keeping_time() noexcept {
 }
 
 void Channel::signal_eaten() noexcept {
-  uint64_t one = 1;
-  if (has_descriptor() && !eaten_signalled_) eaten_signalled_ = ::write(self_fd_, &one, sizeof one) == sizeof one;
+  if (has_descriptor() && !eaten_signalled_) eaten_signalled_ = signal_fd(self_fd_);
 }
 
 void Channel::update_readiness() noexcept {
@@ -85,8 +84,7 @@ void Channel::update_readiness() noexcept {
            (put_.wanted > 1 && look_for_space(put_.wanted) != kWouldBlock) || (ops_ != nullptr && ops_->news());
   };
   Bell bell(this);
-  uint64_t one = 1;
-  if (eaten_signalled_) eaten_signalled_ = ::read(self_fd_, &one, sizeof one) != sizeof one;
+  if (eaten_signalled_) eaten_signalled_ = !drain_fd(self_fd_);
   bool signal = something();
   if (!signal) {
     check_alive(kGetSide);
@@ -95,9 +93,7 @@ void Channel::update_readiness() noexcept {
     signal = !armed || something();
   }
   if (signal == self_signalled_) return;
-  one = 1;
-  ssize_t moved = signal ? ::write(self_fd_, &one, sizeof one) : ::read(self_fd_, &one, sizeof one);
-  if (moved == sizeof one) self_signalled_ = signal;
+  if (signal ? signal_fd(self_fd_) : drain_fd(self_fd_)) self_signalled_ = signal;
 }
 
 }  // namespace rc

@@ -6,15 +6,10 @@
 #include <unistd.h>
 
 #include "core/context.h"
+#include "core/descriptors.h"
 
 namespace rc {
 namespace {
-
-void signal_fd(int fd) noexcept {
-  uint64_t one = 1;
-  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {  // EAGAIN: it is readable already
-  }
-}
 
 void close_fds(const Link* link) noexcept {
   for (int fd : link->fd) {
@@ -28,9 +23,7 @@ void self_close(Context& context, Link* link) noexcept {
 }
 
 Code self_alive(Link* link, Side side) noexcept {
-  uint64_t count;
-  ssize_t ignored = ::read(link->fd[side], &count, sizeof count);
-  static_cast<void>(ignored);
+  drain_fd(link->fd[side]);
   return kOk;
 }
 

@@ -1,3 +1,4 @@
+// A lock for a few instructions or one copy; who waits spins, then yields, then sleeps.
 #ifndef CORE_SPIN_LOCK_H_
 #define CORE_SPIN_LOCK_H_
 

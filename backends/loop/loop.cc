@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/context.h"
+#include "core/descriptors.h"
 #include "core/hello.h"
 #include "core/wait.h"
 
@@ -35,18 +36,6 @@ struct LoopPoint : ListenPoint {
 };
 
 LoopLink* loop(Link* link) noexcept { return static_cast<LoopLink*>(link); }
-
-void signal_fd(int fd) noexcept {
-  uint64_t one = 1;
-  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {  // EAGAIN: it is readable already
-  }
-}
-
-void drain_fd(int fd) noexcept {
-  uint64_t count;
-  ssize_t ignored = ::read(fd, &count, sizeof count);
-  static_cast<void>(ignored);
-}
 
 Code check_uri(const Uri& uri) noexcept {
   constexpr const char* kNone[] = {nullptr};

@@ -109,9 +109,7 @@ Code take_event(Context& context, RdmaPoint* point) noexcept {
   g_verbs.ack_cm_event(event);
   if (type == RDMA_CM_EVENT_CONNECT_REQUEST) return take_client(context, point, id, card, card_code);
   // Of a listener at an address of its own; one at all addresses has no device.
-  if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == point->id)
-    return fail(kNoDevice, "%s: the RDMA device with that address was removed; listen again when it is back",
-                point->uri.text);
+  if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == point->id) point->gone = true;
   RdmaHalfOpen* h = half_open_of(point, id);
   if (h == nullptr) return kOk;
   // Or it has hung up: if it was through before, its bytes are here, and its channel finds the end by itself.
@@ -269,13 +267,13 @@ Code start_listening(RdmaPoint* point, sockaddr_storage* address) noexcept {
 Code rdma_backend_listen(Context&, ListenPoint* p) noexcept {
   RdmaPoint* point = rdma(p);
   point->wake_fd = point->fd = -1;
-  sockaddr_storage address;
+  RdmaAddresses here;
   Code code = read_knobs(p->uri, p->params.rdma_knobs, &point->knobs);
   if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(p->uri, point->knobs);
-  if (code == kOk) code = resolve(p->uri, point->knobs, true, &address);
+  if (code == kOk) code = resolve(p->uri, point->knobs, true, &here);
   if (code != kOk) return code;
-  code = start_listening(point, &address);
+  code = start_listening(point, &here.at[0]);
   if (code != kOk) stop_listening(point);
   return code;
 }
@@ -307,6 +305,9 @@ Code rdma_backend_accept(Context& context, ListenPoint* p, Deadline deadline, Li
     if (taken != kOk && taken != kWouldBlock) return taken;
     // Clients without end keep us neither beyond the deadline nor from a stop.
     if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kRdmaHalfOpenMax)) continue;
+    if (p->gone)
+      return fail(kNoDevice, "%s: the RDMA device with that address was removed; listen again when it is back",
+                  p->uri.text);
     code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));
     if (code == kTimeout && deadline.left(now_ns()) != 0) continue;  // a client's time is up, not ours
     if (code != kOk) return code;

@@ -20,6 +20,8 @@ constexpr int64_t kRetryMinNs = 1000 * 1000;
 constexpr int64_t kRetryMaxNs = 20 * 1000 * 1000;
 // A deadline that is nearer than the other machine would make every answer "timed out".
 constexpr int64_t kAnswerNs = 200 * 1000 * 1000;
+// So long one of several addresses of a name may keep the others from being tried.
+constexpr int64_t kAttemptNs = int64_t{2} * 1000 * 1000 * 1000;
 constexpr int kRejectNoListener = 8;  // IB_CM_REJ_INVALID_SERVICE_ID
 constexpr int kRejectConsumer = 28;   // IB_CM_REJ_CONSUMER_DEFINED
 constexpr int kNeverMs = 600 * 1000;  // our own deadline is sooner
@@ -122,13 +124,14 @@ Code delivered(RdmaPursuit* a) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // one attempt
 
-// What its URI says, and where that is.
-Code prepare(Context& context, const Uri& uri, const ChannelParams& params, RdmaPursuit* a) noexcept {
+// What its URI says, and where that may be.
+Code prepare(Context& context, const Uri& uri, const ChannelParams& params, RdmaPursuit* a,
+             RdmaAddresses* to) noexcept {
   a->context = &context;
   Code code = read_knobs(uri, params.rdma_knobs, &a->knobs);
   if (code == kOk) code = open_rdma_cm();
   if (code == kOk) code = check_device_name(uri, a->knobs);
-  return code == kOk ? resolve(uri, a->knobs, false, &a->to) : code;
+  return code == kOk ? resolve(uri, a->knobs, false, to) : code;
 }
 
 Code begin(const Uri& uri, RdmaPursuit* a) noexcept {
@@ -302,9 +305,40 @@ Code attempt(const Uri& uri, const ChannelParams& params, Deadline deadline, Dea
   return end(code, a, link);
 }
 
+// A later attempt may end otherwise.
+bool passes(Code code) noexcept { return code == kNoListener || code == kUnreachable || code == kHandshake; }
+
+// One attempt at each address of the name, until somebody answers. The last one has all the time that is left. An
+// address that no device has a way to is dropped, unless it is the only one. before: what came of the round before.
+Code try_each(const Uri& uri, const ChannelParams& params, Deadline deadline, Deadline answer, Code before,
+              RdmaAddresses* to, RdmaPursuit* a, RdmaLink* link) noexcept {
+  bool refused = to->count > 1 && before == kNoListener;
+  for (int i = 0;;) {
+    int left = to->count - i;
+    int64_t share = answer.left(now_ns()) / left;
+    Deadline until = left == 1 ? answer : answer.sooner(share < kAttemptNs ? share : kAttemptNs);
+    a->to = to->at[i];
+    Code code = attempt(uri, params, deadline, until, a, link);
+    if (code == kNoDevice && to->count > 1) {
+      to->at[i] = to->at[--to->count];
+      if (i == to->count) i = 0;
+      continue;
+    }
+    bool silent = code == kTimeout && !link->heard;
+    if (left != 1 && (silent || passes(code))) {
+      refused |= code == kNoListener;
+      ++i;
+      continue;
+    }
+    // A refusal tells most: a machine is there.
+    bool tells_less = silent || code == kUnreachable;
+    return refused && tells_less ? fail(kNoListener, "%s: nobody listens there", uri.text) : code;
+  }
+}
+
 }  // namespace
 
-Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept {
+Code resolve(const Uri& uri, const Knobs& knobs, bool passive, RdmaAddresses* addresses) noexcept {
   addrinfo hints = {};
   hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
   hints.ai_socktype = SOCK_STREAM;
@@ -315,8 +349,12 @@ Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage*
   if (error != 0)
     return fail(kNoHost, "%s: looking up the host \"%s\": %s; check the name and the resolver", uri.text, knobs.host,
                 gai_strerror(error));
-  memset(address, 0, sizeof *address);
-  memcpy(address, found->ai_addr, found->ai_addrlen);
+  *addresses = {};
+  const addrinfo* next = found;
+  do {
+    memcpy(&addresses->at[addresses->count++], next->ai_addr, next->ai_addrlen);
+    next = next->ai_next;
+  } while (next != nullptr && addresses->count < kRdmaAddressesMax);
   freeaddrinfo(found);
   return kOk;
 }
@@ -324,20 +362,21 @@ Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage*
 Code rdma_backend_connect(Context& context, const Uri& uri, const ChannelParams& params, Deadline deadline,
                           Link* link) noexcept {
   RdmaPursuit a = {};
+  RdmaAddresses to;
   a.fd = -1;
-  Code code = prepare(context, uri, params, &a);
+  Code code = prepare(context, uri, params, &a, &to);
   if (code != kOk) return code;
   Deadline answer = Deadline::after(kAnswerNs);
   if (deadline.at() > answer.at()) answer = deadline;
   Code before = kOk;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
-    code = attempt(uri, params, deadline, answer, &a, static_cast<RdmaLink*>(link));
+    code = try_each(uri, params, deadline, answer, before, &to, &a, static_cast<RdmaLink*>(link));
     if (code == kTimeout && before == kNoListener)
       return fail(kNoListener, "%s: nobody listened there before the deadline", uri.text);
     if (code == kTimeout && before != kHandshake && a.stage < RdmaPursuit::kAnswer)
       return fail(kUnreachable, "%s: no machine answers for that address; check it, the network and the routes",
                   uri.text);
-    if (code != kNoListener && code != kUnreachable && code != kHandshake) return code;
+    if (!passes(code)) return code;
     before = code;
     if (deadline.left(now_ns()) == 0) {
       return code != kHandshake ? code : fail_plain(kTimeout, "the listener was too busy until the deadline");
@@ -353,8 +392,10 @@ Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, 
   RdmaPursuit* a = rdma(p);
   Code code = kOk;
   if (a->fd < 0) {
-    code = prepare(context, uri, params, a);
+    RdmaAddresses to;
+    code = prepare(context, uri, params, a, &to);
     if (code != kOk) return code;
+    a->to = to.at[a->turn++ % static_cast<uint32_t>(to.count)];
     code = begin(uri, a);
   }
   if (code == kOk) code = go_on(uri, params, a);

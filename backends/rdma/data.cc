@@ -1,16 +1,15 @@
 // The data path of rdma: WRITEs into the peer's inbox, in order, and what completes of them.
 #include "backends/rdma/build.h"
 #if RC_HAVE_VERBS
-#include <errno.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "backends/rdma/devices.h"
 #include "backends/rdma/link.h"
 #include "backends/rdma/nic.h"
 #include "backends/rdma/posting.h"
 #include "backends/rdma/rdma.h"
+#include "core/descriptors.h"
 #include "core/mutex_lock.h"
 #include "core/wait.h"
 
@@ -26,18 +25,6 @@ Code state_of(const RdmaLink* link) noexcept {
   auto code = static_cast<Code>(link->state.load(std::memory_order_acquire));
   const char* why = link->why.get();
   return code == kOk ? kOk : fail_plain(code, why != nullptr ? why : "the peer is gone");
-}
-
-void signal_fd(int fd) noexcept {
-  uint64_t one = 1;
-  while (fd >= 0 && write(fd, &one, sizeof one) < 0 && errno == EINTR) {  // EAGAIN: it is readable already
-  }
-}
-
-void drain_fd(int fd) noexcept {
-  uint64_t count;
-  ssize_t ignored = fd >= 0 ? read(fd, &count, sizeof count) : 0;
-  static_cast<void>(ignored);
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -324,6 +311,7 @@ Code rdma_alive(Link* l, Side side) noexcept {
 void rdma_ring(Link*, Side) noexcept {}
 
 void rdma_interrupt(Link* link) noexcept {
+  if (!rdma(link)->e.event) return;
   for (int fd : link->fd) signal_fd(fd);
 }
 

@@ -196,11 +196,11 @@ Code meet(Context& context, RdmaPoint* point, const EndpointBlob& peer, const Ag
 }  // namespace
 
 Code find_own_place(RdmaPoint* point, Place* place) noexcept {
-  sockaddr_storage address;
+  RdmaAddresses here;
   Code code = open_verbs();
   if (code == kOk) code = check_device_name(point->uri, point->knobs);
-  if (code == kOk) code = resolve(point->uri, point->knobs, true, &address);
-  return code == kOk ? find_place(point->uri, point->knobs, address, place) : code;
+  if (code == kOk) code = resolve(point->uri, point->knobs, true, &here);
+  return code == kOk ? find_place(point->uri, point->knobs, here.at[0], place) : code;
 }
 
 Code make_at_place(Context& context, RdmaPoint* point, const Place& place) noexcept {

@@ -154,8 +154,13 @@ Code make_at_place(Context& context, RdmaPoint* point, const Place& place) noexc
 // Ready to receive and to send. Of the blob only the number, the packet number, LID, GID and dest_rd_atomic.
 Code join(const RdmaPoint* point, const EndpointBlob& peer, Endpoint* e) noexcept;
 
+inline constexpr int kRdmaAddressesMax = 8;
+struct RdmaAddresses {
+  sockaddr_storage at[kRdmaAddressesMax];
+  int count;  // 1 at least
+};
 // Numeric or by name; passive: for listening.
-Code resolve(const Uri& uri, const Knobs& knobs, bool passive, sockaddr_storage* address) noexcept;
+Code resolve(const Uri& uri, const Knobs& knobs, bool passive, RdmaAddresses* addresses) noexcept;
 
 // The handshake is over: the link takes the endpoint, also if it fails, and then destroys it.
 Code fill_link(Context& context, const Knobs& knobs, Endpoint* e, const RdmaHello& peer, const Agreed& agreed,

@@ -5,6 +5,7 @@
 
 #include "backends/tcp/link.h"
 #include "backends/tcp/tcp.h"
+#include "core/descriptors.h"
 #include "core/mutex_lock.h"
 
 namespace rc {
@@ -98,11 +99,7 @@ bool tcp_delivered(Link* l) noexcept {
 
 Code tcp_alive(Link* l, Side side) noexcept {
   TcpLink* link = tcp(l);
-  if (side != kNoSide && link->kicked[side].exchange(false, std::memory_order_acquire)) {
-    uint64_t kicks;
-    ssize_t ignored = ::read(link->fd[side], &kicks, sizeof kicks);
-    static_cast<void>(ignored);
-  }
+  if (side != kNoSide && link->kicked[side].exchange(false, std::memory_order_acquire)) drain_fd(link->fd[side]);
   int64_t now = now_ns();
   int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
   if (link->watching_room.load(std::memory_order_relaxed) || (due != 0 && now >= due)) {
@@ -140,9 +137,7 @@ void end_link(TcpLink* link, Code code, const char* text) noexcept {
 
 // First the descriptor, then the note: so the one who finds the note also finds the descriptor readable.
 void kick(TcpLink* link, Side side) noexcept {
-  uint64_t one = 1;
-  ssize_t ignored = ::write(link->fd[side], &one, sizeof one);  // a full counter is readable already
-  static_cast<void>(ignored);
+  signal_fd(link->fd[side]);
   link->kicked[side].store(true, std::memory_order_release);
 }
 

@@ -63,7 +63,8 @@ struct TcpLink : Link {
   uint32_t write_left;  // ... and how many are missing
   uint32_t rest_bytes;  // of a frame that is not complete
   uint8_t rest[kRestBytes];
-  uint64_t flushes;  // FLUSH frames that have come
+  uint64_t flushes;           // FLUSH frames that have come
+  std::atomic<bool> replied;  // something went out since the system was last told that this end receives in bulk
   Ringer<StdAtomics> own_bells[2];
 };
 

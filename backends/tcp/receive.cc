@@ -1,11 +1,13 @@
 // What comes in: frames, all of them peer input, applied to this end's own inbox.
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "backends/tcp/link.h"
 #include "core/mutex_lock.h"
-#include "core/ops.h"
+#include "core/ops_incoming.h"
 #include "core/step.h"
 
 namespace rc {
@@ -14,6 +16,8 @@ namespace {
 // One call does at most so much, so that a fast peer keeps no caller from his own work.
 constexpr int kReceivesMost = 4;
 constexpr uint32_t kPieceBytes = 256 * 1024;
+// A WRITE that lacks so much is acknowledged while it comes.
+constexpr uint32_t kBulkBytes = 64 * 1024;
 // Of what follows a large WRITE so much is staged: its tail, and the beginning of the next one. The more it is, the
 // more is copied twice.
 constexpr size_t kAheadBytes = 4096;
@@ -151,6 +155,15 @@ void apply_staged(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   if (at != 0 && stage->bytes != 0) memmove(stage->data, stage->data + at, stage->bytes);
 }
 
+// Who answers what he receives is taken for half of a dialogue, and his acknowledgements wait for the next answer. To a
+// peer in the middle of a large WRITE they are what frees his socket buffer (measured: writes of 1 MiB lose an eighth).
+void acknowledge_at_once(TcpLink* link) noexcept {
+  if (!link->replied.load(std::memory_order_relaxed)) return;
+  link->replied.store(false, std::memory_order_relaxed);
+  int on = 1;
+  static_cast<void>(setsockopt(link->socket, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on));
+}
+
 // Takes what the socket has: at most *direct bytes of a WRITE to where they belong, what follows into the stage.
 // *direct: how many were asked for.
 ssize_t receive_pieces(TcpLink* link, Stage* stage, size_t* direct, size_t* room) noexcept {
@@ -181,6 +194,7 @@ bool receive_once(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   size_t room = sizeof stage->data - stage->bytes;
   ssize_t n;
   if (direct != 0) {
+    if (direct >= kBulkBytes) acknowledge_at_once(link);
     n = receive_pieces(link, stage, &direct, &room);
   } else {
     do {
@@ -189,7 +203,11 @@ bool receive_once(TcpLink* link, Stage* stage, uint32_t* news) noexcept {
   }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) return false;
   if (n <= 0) {
-    end_link(link, kPeerDead, "the peer died or dropped the connection without closing; reconnect");
+    if (n < 0 && errno == EFAULT) {
+      end_link(link, kSystem, "registered memory that bytes came for is not mapped; unmap it after rc_mr_free only");
+    } else {
+      end_link(link, kPeerDead, "the peer died or dropped the connection without closing; reconnect");
+    }
     if (n < 0) reset_connection(link);
     return false;
   }

@@ -11,6 +11,7 @@
 
 #include "backends/tcp/link.h"
 #include "core/deadline.h"
+#include "core/descriptors.h"
 #include "core/step.h"
 
 namespace rc {
@@ -80,7 +81,10 @@ void send_queued(TcpLink* link) noexcept {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM || errno == ENOBUFS)) break;
     if (n < 0) give_up_sending(link);
-    if (n > 0) link->queue.sent(static_cast<size_t>(n));
+    if (n > 0) {
+      link->queue.sent(static_cast<size_t>(n));
+      link->replied.store(true, std::memory_order_relaxed);
+    }
     RC_STEP("send: sent");
     if (n != static_cast<ssize_t>(bytes)) break;
   }
@@ -105,9 +109,7 @@ void stop_watching_room(TcpLink* link) noexcept {
 void check_silence(TcpLink* link, int64_t now) noexcept {
   int64_t due = link->timer_due_ns.load(std::memory_order_relaxed);
   if (due == 0 || now < due) return;
-  uint64_t expirations;
-  ssize_t ignored = ::read(link->timer_fd, &expirations, sizeof expirations);
-  static_cast<void>(ignored);
+  drain_fd(link->timer_fd);
   link->timer_due_ns.store(0, std::memory_order_relaxed);
   tcp_info info = {};
   socklen_t bytes = sizeof info;

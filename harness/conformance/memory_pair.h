@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/conformance/about.h"
 #include "harness/conformance/memory_actor.h"
 #include "harness/conformance/pair.h"
 
@@ -115,13 +116,6 @@ class MemoryPair : public Pair {
     if (local_.id != asked_.id) bytes_here_ = bytes_of(local_);
     asked_ = local_;
     return bytes_here_;
-  }
-  static uint8_t* bytes_of(rc_mr mr) { return static_cast<uint8_t*>(about(mr).address); }
-  static rc_region about(rc_mr mr) {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
-    return region;
   }
   int64_t figure(const char* name) const {
     int64_t value = -1;

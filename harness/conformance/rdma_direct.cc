@@ -11,6 +11,7 @@
 
 #include "backends/rdma/verbs.h"
 #include "core/context.h"
+#include "harness/conformance/about.h"
 #include "harness/conformance/doing.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
@@ -83,10 +84,7 @@ class RdmaDirect : public testing::Test {
       config.mr_bytes = 1 << 20;
       ASSERT_RC(RC_OK, rc_open(&config, &side->ctx));
       ASSERT_RC(RC_OK, rc_mr_alloc(side->ctx, kBytes, 0, &side->mr));
-      rc_region region = {};
-      region.size = sizeof region;
-      ASSERT_RC(RC_OK, rc_mr_info(side->mr, &region));
-      side->bytes = static_cast<uint8_t*>(region.address);
+      side->bytes = bytes_of(side->mr);
     }
     memset(owner_.bytes, 1, kBytes);
     memset(peer_.bytes, 2, kBytes);
@@ -196,10 +194,7 @@ TEST_F(RdmaDirect, WhoKeepsTheKeyIsRefusedAfterTheEndOfTheLease) {
       return lease.left_ns == 0 || !answers;
     }));
     EXPECT_EQ(0, lease.left_ns);
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_RC(RC_OK, rc_mr_info(owner_.mr, &region));
-    EXPECT_EQ(0u, region.grants);
+    EXPECT_EQ(0u, about(owner_.mr).grants);
     EXPECT_RC(RC_E_EXPIRED, rc_write(peer_.mr, 0, remote, 0, 8, nullptr));
     EXPECT_RC(RC_OK, rc_grant_revoke(grant_));
   }

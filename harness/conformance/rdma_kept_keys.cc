@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "harness/conformance/about.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
 
@@ -130,10 +131,7 @@ class RdmaKeptKeys : public testing::TestWithParam<const char*> {
   }
   void allocate() {
     ASSERT_RC(RC_OK, rc_mr_alloc(ctx_, kRegion, 0, &mr_));
-    rc_region region = {};
-    region.size = sizeof region;
-    ASSERT_RC(RC_OK, rc_mr_info(mr_, &region));
-    bytes_ = static_cast<uint8_t*>(region.address);
+    bytes_ = bytes_of(mr_);
     memset(bytes_, 1, kRegion);
     expected_.assign(kRegion, 1);
   }

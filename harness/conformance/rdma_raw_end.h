@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "harness/conformance/about.h"
 #include "harness/conformance/pair.h"
 #include "harness/conformance/rdma_address.h"
 
@@ -23,10 +24,7 @@ struct End {
     address.size = sizeof address;
     EXPECT_RC(RC_OK, rc_raw_open(ctx, rdma_uri(query).c_str(), &address, &raw));
     EXPECT_RC(RC_OK, rc_mr_alloc(ctx, kRegion, 0, &mr));
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
-    bytes = static_cast<uint8_t*>(region.address);
+    bytes = bytes_of(mr);
   }
   ~End() { EXPECT_RC(RC_OK, rc_close(ctx)); }
   End(const End&) = delete;
@@ -54,12 +52,7 @@ struct End {
     EXPECT_EQ(1u, count);
     return c;
   }
-  uint32_t requests() const {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
-    return region.requests;
-  }
+  uint32_t requests() const { return about(mr).requests; }
 
   rc_ctx ctx{0};
   rc_raw raw{0};

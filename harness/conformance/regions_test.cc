@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "harness/conformance/about.h"
 #include "harness/conformance/own_context.h"
 
 namespace conformance {
@@ -32,12 +33,6 @@ class RegionsOfAContext : public testing::Test {
     rc_mr mr{0};
     EXPECT_RC(RC_OK, rc_mr_alloc(ctx_, bytes, flags, &mr));
     return mr;
-  }
-  static rc_region about(rc_mr mr) {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_RC(RC_OK, rc_mr_info(mr, &region));
-    return region;
   }
   rc_ctx ctx_{0};
   std::vector<uint8_t> memory_;

@@ -102,6 +102,16 @@ TEST_P(Requests, ADeadlineEndsTheWaitAndCancelTellsWhetherItLeft) {
   EXPECT_RC(RC_OK, rc_mr_free(local_));
 }
 
+TEST_P(Requests, APutThatOperationsHoldBackSaysSo) {
+  constexpr uint64_t kLarge = 200000;  // more than the op ring
+  lend(kLarge);
+  rc_request large{0};
+  ASSERT_RC(RC_OK, rc_write(local_, 0, remote_, 0, kLarge, &large));
+  EXPECT_RC_NAMES(RC_E_WOULD_BLOCK, "posted before", rc_try_put(ch_, "x", 1));
+  EXPECT_RC_NAMES(RC_E_TIMEOUT, "posted before", rc_put(ch_, "x", 1, kShort, nullptr));
+  EXPECT_RC(RC_OK, finish(large));
+}
+
 // Whoever is granted a region may change it, or see it half read.
 TEST_P(Requests, ARegionInFlightCannotBeGranted) {
   lend();

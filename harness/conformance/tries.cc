@@ -10,7 +10,7 @@ TEST_P(Bytes, TryPutIsAllOrNothing) {
   EXPECT_RC(RC_OK, soon([&] { return rc_try_put(ch_, bytes.data(), kCapacity); }));  // the whole ring
   out_.move(kCapacity);
   bytes = out_.next(kCapacity + 1);
-  EXPECT_RC(RC_E_WOULD_BLOCK, rc_try_put(ch_, bytes.data(), 1));
+  EXPECT_RC_NAMES(RC_E_WOULD_BLOCK, "the ring", rc_try_put(ch_, bytes.data(), 1));
   EXPECT_RC(RC_E_WOULD_BLOCK, rc_try_put(ch_, bytes.data(), kCapacity));
   EXPECT_FAR(RC_OK, kCapacity, far().get(kCapacity));
   EXPECT_TRUE(eventually([this] { return writable() == kCapacity; }));

@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "harness/conformance/tcp_uri.h"
@@ -99,6 +101,39 @@ TEST(Connecting, AFailedWaitBetweenTwoTriesIsNoConnection) {
     EXPECT_EQ(0u, channel.id);
     EXPECT_EQ(RC_OK, rc_close(ctx));
   }
+}
+
+// What the far end has sent is in the ring, and only our own signal says so. Whichever write an interrupt meets.
+TEST(Descriptor, IsReadableAlthoughAnInterruptMetTheSignal) {
+  constexpr const char* kUri = "loop:interrupted";
+  constexpr int64_t kMeetingNs = 10'000'000'000;
+  rc_ctx ctx = {0};
+  rc_listener listener = {0};
+  rc_channel channel = {0}, far = {0};
+  ASSERT_EQ(RC_OK, rc_open(nullptr, &ctx));
+  ASSERT_EQ(RC_OK, rc_listen(ctx, kUri, nullptr, &listener));
+  std::thread client([&] { EXPECT_EQ(RC_OK, rc_connect(ctx, kUri, nullptr, kMeetingNs, &far)); });
+  EXPECT_EQ(RC_OK, rc_accept(listener, kMeetingNs, &channel));
+  client.join();
+  int32_t fd = -1;
+  ASSERT_EQ(RC_OK, rc_channel_fd(channel, &fd));
+  bool happened = true;
+  for (uint32_t nth = 1; happened; ++nth) {
+    char bytes[16] = {};
+    ASSERT_EQ(RC_OK, rc_put(far, bytes, 8, 0, nullptr));
+    ASSERT_EQ(RC_E_WOULD_BLOCK, rc_try_get(channel, bytes, 16));
+    pollfd p = {fd, POLLIN, 0};
+    ASSERT_EQ(0, poll(&p, 1, 0));
+    {
+      Faulty faulty({"write", nth, EINTR, false});
+      ASSERT_EQ(RC_OK, rc_try_get(channel, bytes, 4));
+      happened = faulty.happened();
+      EXPECT_TRUE(happened || nth > 1);
+    }
+    EXPECT_EQ(1, poll(&p, 1, 0)) << nth;
+    ASSERT_EQ(RC_OK, rc_try_get(channel, bytes, 4));
+  }
+  EXPECT_EQ(RC_OK, rc_close(ctx));
 }
 
 TEST(ManualOfCodes, IsReadFromTheHeader) {

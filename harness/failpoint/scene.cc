@@ -259,6 +259,11 @@ class EndOfScene {
                    [this](const std::string& what) { account.complain(what); }};
 };
 
+bool said_by_tcp(const Fault& fault) {
+  const std::vector<int>& errors = plausible_errors(fault.call, true);
+  return std::find(errors.begin(), errors.end(), fault.error) != errors.end();
+}
+
 rc_config config_of(const Scenario& s) {
   rc_config c = {};
   c.size = sizeof c;
@@ -283,9 +288,8 @@ void attempt(const Scenario& s, rc_ctx near, rc_ctx far, const Fault* fault, Fau
   std::vector<std::string>* problems = &verdict->problems;
   // The calls before the exchange are left to the scenarios that exchange bytes.
   bool later = faulty && s.regions;
-  // Of a list tcp may have been taken, whose sockets never say the other two.
-  bool cut =
-      faulty && (fault->ends_connection() || (s.list && (fault->error == EMFILE || fault->error == ETOOMANYREFS)));
+  // Of a list tcp may have been taken, which ends over what its sockets never say.
+  bool cut = faulty && (fault->ends_connection() || (s.list && !said_by_tcp(*fault)));
   Attempt a{s, may_fail && !later, cut, s.regions && !faulty, later ? &faults : nullptr};
   EndOfScene far_end(a, false, far), near_end(a, true, near);
   std::thread thread([&] { far_end.play(); });

@@ -15,6 +15,7 @@
 #include "capi/rc.h"
 #include "core/context.h"
 #include "core/op_wire.h"
+#include "harness/conformance/about.h"
 #include "harness/hostile/raw_peer.h"
 
 namespace hostile {
@@ -25,6 +26,9 @@ inline constexpr uint32_t kOpRing = 8192;
 inline constexpr uint32_t kAll = RC_MR_READ | RC_MR_WRITE | RC_MR_ATOMIC;
 inline constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 inline constexpr int kFutureWrite = 0x0010;  // F_SEAL_FUTURE_WRITE
+
+using conformance::about;
+using conformance::bytes_of;
 
 class DirectGrants : public testing::Test {
  public:
@@ -53,18 +57,6 @@ class DirectGrants : public testing::Test {
     EXPECT_EQ(RC_OK, rc_close(peer_ctx_));
   }
 
-  static uint8_t* bytes_of(rc_mr mr) {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region));
-    return static_cast<uint8_t*>(region.address);
-  }
-  static uint32_t grants_of(rc_mr mr) {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region));
-    return region.grants;
-  }
   static bool all(const uint8_t* at, uint8_t value) {
     for (uint64_t i = 0; i < kBytes; ++i) {
       if (at[i] != value) return false;

@@ -146,7 +146,7 @@ TEST_F(DirectGrants, WhatWasGivenBackIsHeldUntilItIsTakenOrTheChannelCloses) {
     ASSERT_EQ(RC_OK, given);
     nanosleep(&lease, nullptr);
     EXPECT_EQ(RC_OK, rc_progress(honest_));
-    EXPECT_EQ(1u, grants_of(mine_));
+    EXPECT_EQ(1u, about(mine_).grants);
     if (taken) {
       rc_mr back{0};
       EXPECT_EQ(RC_OK, rc_mr_take_back(honest_, 0, &back)) << rc_reason();
@@ -154,7 +154,7 @@ TEST_F(DirectGrants, WhatWasGivenBackIsHeldUntilItIsTakenOrTheChannelCloses) {
     } else {
       EXPECT_EQ(RC_OK, rc_channel_close(honest_)) << rc_reason();
     }
-    EXPECT_EQ(0u, grants_of(mine_));
+    EXPECT_EQ(0u, about(mine_).grants);
   }
   EXPECT_EQ(RC_OK, rc_mr_free(mine_)) << rc_reason();
 }

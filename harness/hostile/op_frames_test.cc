@@ -11,8 +11,11 @@
 #include "capi/rc.h"
 #include "core/context.h"
 #include "core/op_wire.h"
+#include "harness/conformance/about.h"
 
 namespace {
+
+using conformance::bytes_of;
 
 constexpr int64_t kPatience = INT64_C(20) * 1000 * 1000 * 1000;
 constexpr uint64_t kBytes = 4096;
@@ -51,12 +54,6 @@ class OpFrames : public testing::Test {
   }
   void TearDown() override { EXPECT_EQ(RC_OK, rc_close(ctx_)); }
 
-  static uint8_t* bytes_of(rc_mr mr) {
-    rc_region region = {};
-    region.size = sizeof region;
-    EXPECT_EQ(RC_OK, rc_mr_info(mr, &region));
-    return static_cast<uint8_t*>(region.address);
-  }
   rc::OpFrame frame(uint32_t type, uint32_t request = 0) {
     rc::OpFrame f = {};
     f.type = type;

@@ -42,13 +42,7 @@ class Worker {
     config.rings_max = 4 * lists_.members();
     config.ring_bytes = 65536;
     if (rc_open(&config, &ctx) != RC_OK) return complain("rc_open");
-    std::string hosts = lists_.text();
-    rc_mesh_config mesh = {};
-    mesh.size = sizeof mesh;
-    mesh.flags = RC_MESH_ID | RC_MESH_PARTIAL;
-    mesh.hosts = hosts.c_str();
-    mesh.id = id_;
-    if (rc_mesh_open(ctx, &mesh, 0, &mesh_) != RC_OK) return complain("rc_mesh_open");
+    if (open_mesh(ctx, lists_.text(), id_, RC_MESH_PARTIAL, 0, &mesh_) != RC_OK) return complain("rc_mesh_open");
     while (!board_->stop && board_->problems == 0) {
       if (!take_events() || !exchange()) return 1;
     }

@@ -159,14 +159,8 @@ int run_numbered(const Lists& lists, uint32_t id) {
   config.size = sizeof config;
   config.rings_max = 32;
   config.ring_bytes = size_t{1} << 20;
-  std::string hosts = lists.text();
-  rc_mesh_config wanted = {};
-  wanted.size = sizeof wanted;
-  wanted.flags = RC_MESH_ID;
-  wanted.id = id;
-  wanted.hosts = hosts.c_str();
   rc_mesh mesh;
-  if (rc_open(&config, &ctx) != RC_OK || rc_mesh_open(ctx, &wanted, kPatienceNs, &mesh) != RC_OK) return 2;
+  if (rc_open(&config, &ctx) != RC_OK || open_mesh(ctx, lists.text(), id, 0, kPatienceNs, &mesh) != RC_OK) return 2;
   std::atomic<int> bad{0};
   std::vector<std::thread> threads;
   for (uint32_t other = 0; other < lists.members(); ++other) {

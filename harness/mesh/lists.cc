@@ -37,4 +37,14 @@ std::string Lists::text() const {
   return all;
 }
 
+int32_t open_mesh(rc_ctx ctx, const std::string& hosts, uint32_t id, uint32_t flags, int64_t timeout_ns,
+                  rc_mesh* mesh) {
+  rc_mesh_config config = {};
+  config.size = sizeof config;
+  config.flags = RC_MESH_ID | flags;
+  config.id = id;
+  config.hosts = hosts.c_str();
+  return rc_mesh_open(ctx, &config, timeout_ns, mesh);
+}
+
 }  // namespace meshes

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "capi/rc.h"
+
 namespace meshes {
 
 // Of an RDMA device, where the rdma lane runs us; else null.
@@ -27,6 +29,9 @@ class Lists {
   std::vector<std::string> uris_;
   std::vector<int> held_;
 };
+
+// Opens the mesh of a list, at one of its places; `flags`: others than RC_MESH_ID.
+int32_t open_mesh(rc_ctx ctx, const std::string& hosts, uint32_t id, uint32_t flags, int64_t timeout_ns, rc_mesh* mesh);
 
 }  // namespace meshes
 

@@ -113,13 +113,7 @@ TEST(Mesh, ALossBehindManyOperationsIsTold) {
     config.mr_bytes = 1 << 20;
     config.op_ring_bytes = 1 << 20;
     ASSERT_EQ(RC_OK, rc_open(&config, &ctx[id]));
-    std::string hosts = lists.text();
-    rc_mesh_config wanted = {};
-    wanted.size = sizeof wanted;
-    wanted.flags = RC_MESH_ID;
-    wanted.id = id;
-    wanted.hosts = hosts.c_str();
-    ASSERT_EQ(RC_OK, rc_mesh_open(ctx[id], &wanted, kPatienceNs, &mesh[id])) << rc_reason();
+    ASSERT_EQ(RC_OK, open_mesh(ctx[id], lists.text(), id, 0, kPatienceNs, &mesh[id])) << rc_reason();
   };
   std::thread other(open, 0);
   open(1);

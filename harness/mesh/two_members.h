@@ -63,12 +63,7 @@ struct Polled {
     config.rings_max = 32;
     config.ring_bytes = 65536;
     EXPECT_EQ(RC_OK, rc_open(&config, &ctx));
-    rc_mesh_config wanted = {};
-    wanted.size = sizeof wanted;
-    wanted.flags = RC_MESH_PARTIAL | RC_MESH_ID;
-    wanted.id = id;
-    wanted.hosts = hosts.c_str();
-    EXPECT_EQ(RC_OK, rc_mesh_open(ctx, &wanted, 0, &mesh)) << rc_reason();
+    EXPECT_EQ(RC_OK, open_mesh(ctx, hosts, id, RC_MESH_PARTIAL, 0, &mesh)) << rc_reason();
     EXPECT_EQ(RC_OK, rc_mesh_fd(mesh, &fd)) << rc_reason();
   }
   ~Polled() { rc_close(ctx); }

@@ -11,6 +11,7 @@
 #include "backends/rdma/link.h"
 #include "backends/rdma/rdma.h"
 #include "capi/rc.h"
+#include "core/fallback.h"
 #include "core/wait.h"
 
 namespace {
@@ -87,9 +88,34 @@ TEST_F(RdmaRemoval, IsToldByTheListener) {
   point->fd = -1;
   point->id = &g_id;
   EXPECT_EQ(rc::kOk, point->uri.parse("rdma://192.0.2.1:7000"));
+  EXPECT_EQ(rc::kTimeout, rc::kRdmaBackend.accept(*context_, point.get(), rc::Deadline::after(0), nullptr));
   g_removed = true;
-  EXPECT_EQ(rc::kNoDevice, rc::kRdmaBackend.accept(*context_, point.get(), rc::Deadline::after(0), nullptr));
-  EXPECT_NE(nullptr, strstr(rc::reason(), "192.0.2.1")) << rc::reason();
-  EXPECT_NE(nullptr, strstr(rc::reason(), "removed")) << rc::reason();
+  for (int i = 0; i < 3; ++i) {  // it stays so
+    EXPECT_EQ(rc::kNoDevice, rc::kRdmaBackend.accept(*context_, point.get(), rc::Deadline::after(0), nullptr));
+    EXPECT_NE(nullptr, strstr(rc::reason(), "192.0.2.1")) << rc::reason();
+    EXPECT_NE(nullptr, strstr(rc::reason(), "removed")) << rc::reason();
+  }
+}
+
+// Its other members go on.
+TEST_F(RdmaRemoval, IsToldOnceByAList) {
+  auto lost = std::make_unique<rc::RdmaPoint>(), other = std::make_unique<rc::RdmaPoint>();
+  auto link = std::make_unique<rc::RdmaLink>();
+  rdma_cm_id other_id = {};
+  lost->ops = other->ops = &rc::kRdmaBackend;
+  lost->fd = other->fd = -1;
+  lost->id = &g_id;
+  other->id = &other_id;
+  rc::FallbackPoint list = {};
+  list.fd = -1;
+  list.members[0] = lost.get();
+  list.members[1] = other.get();
+  list.count = 2;
+  auto accept = [&] { return rc::kFallbackBackend.accept(*context_, &list, rc::Deadline::after(0), link.get()); };
+  g_removed = true;
+  EXPECT_EQ(rc::kNoDevice, accept());
+  EXPECT_EQ(rc::kTimeout, accept());
+  list.count = 1;  // if nobody is left, every time
+  EXPECT_EQ(rc::kNoDevice, accept());
 }
 #endif

@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -214,6 +215,26 @@ TEST_F(Incoming, WhatIsBehindThePayloadIsNotPartOfIt) {
   publish(6000);
   EXPECT_EQ(RC_OK, result());
   EXPECT_TRUE(holds(0, 6000, 'a'));
+}
+
+// A region's memory must stay mapped. Where it is not, it is this end that is told, not the peer who is blamed.
+TEST_F(Incoming, MemoryThatIsNotMappedIsSaidSo) {
+  void* own = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(MAP_FAILED, own);
+  rc_mr mr;
+  rc_grant grant;
+  ASSERT_RC(RC_OK, rc_mr_reg(ctx_, own, kBytes, RC_MR_WRITE, &mr));
+  ASSERT_RC(RC_OK, rc_mr_grant(ch_, mr, 0, kBytes, RC_MR_WRITE, 0, &grant));
+  key_ = next(rc::kOpGrant).key;
+  head(write(0, kPayload, 0, kPayload));
+  payload(std::string(kPayload, 'a'), kHalf);
+  ASSERT_EQ(0, munmap(own, kBytes));
+  ASSERT_TRUE(raw_.send(std::string(kPayload - kHalf, 'b').data(), kPayload - kHalf));
+  take();
+  EXPECT_RC(RC_E_SYSTEM, rc_progress(ch_));
+  EXPECT_NE(nullptr, strstr(rc_reason(), "not mapped")) << rc_reason();
+  EXPECT_RC(RC_OK, rc_grant_revoke(grant));
+  EXPECT_RC(RC_OK, rc_mr_free(mr));
 }
 
 // Pieces too small to be worth it come through the ring, and so does all that is behind them.

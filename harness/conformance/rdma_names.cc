@@ -1,0 +1,68 @@
+// A name that has several addresses, of which the device's is not the first. The resolver is here: it knows names of
+// the form "A,B", of numbers.
+#include <dlfcn.h>
+#include <netdb.h>
+
+#include <string>
+
+#include "harness/conformance/pair.h"
+#include "harness/conformance/rdma_address.h"
+
+extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
+  static auto* real = reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  const std::string all = host;
+  size_t comma = all.find(',');
+  int error = real(all.substr(0, comma).c_str(), service, hints, found);
+  if (error != 0 || comma == std::string::npos) return error;
+  addrinfo* last = *found;
+  while (last->ai_next != nullptr) last = last->ai_next;
+  return getaddrinfo(all.c_str() + comma + 1, service, hints, &last->ai_next);
+}
+
+namespace conformance {
+namespace {
+
+class RdmaNames : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    ASSERT_RC(RC_OK, rc_open(nullptr, &ctx_));
+    uri_ = rdma_uri("");
+    size_t host = sizeof "rdma://" - 1;
+    if (other_ == "silent") other_ = uri_.substr(host, uri_.rfind('.') - host) + ".99";  // of the device's network
+  }
+  void TearDown() override { EXPECT_RC(RC_OK, rc_close(ctx_)); }
+  // The device's address is one of two.
+  std::string first() const { return std::string(uri_).insert(uri_.rfind(':'), "," + other_); }
+  std::string last() const { return std::string(uri_).insert(sizeof "rdma://" - 1, other_ + ","); }
+
+  rc_ctx ctx_{0};
+  std::string uri_, other_ = GetParam();
+};
+
+}  // namespace
+
+TEST_P(RdmaNames, TheNextAddressIsTried) {
+  rc_listener listener{0};
+  rc_channel here{0}, there{0};
+  ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener));
+  Doing connecting([&] { return rc_connect(ctx_, last().c_str(), nullptr, kPatience, &there); });
+  EXPECT_RC(RC_OK, rc_accept(listener, kPatience, &here));
+  EXPECT_DONE(RC_OK, connecting);
+  char byte = 0;
+  EXPECT_RC(RC_OK, rc_put(there, "x", 1, kPatience, nullptr));
+  EXPECT_RC(RC_OK, rc_get(here, &byte, 1, kPatience, nullptr));
+  EXPECT_EQ('x', byte);
+}
+
+TEST_P(RdmaNames, WhereNobodyListensThatIsTold) {
+  rc_channel none{0};
+  for (const auto& uri : {first(), last()}) {
+    EXPECT_RC(RC_E_NO_LISTENER, rc_connect(ctx_, uri.c_str(), nullptr, INT64_C(1000) * 1000 * 1000, &none)) << uri;
+  }
+}
+
+// No device's; no way to it; a machine that is not there.
+INSTANTIATE_TEST_SUITE_P(On, RdmaNames, testing::Values("127.0.0.1", "192.0.2.1", "silent"),
+                         [](const auto& each) { return "Before" + std::to_string(each.index); });
+
+}  // namespace conformance
