@@ -43,7 +43,7 @@ Code Channel::wait_for_ops(Side side, Next next, int64_t timeout_ns) noexcept {
 }
 
 Code Channel::post(const Operation& operation, uint64_t* request) noexcept {
-  Code code = ops_gate();
+  Code code = works() && ops_ != nullptr ? kOk : ops_gate();
   uint64_t unwanted = 0;
   if (code == kOk) code = ops_->post(operation, request == nullptr, request != nullptr ? request : &unwanted);
   if (code == kOk && ops_->behind()) allow_straight(kPutSide);

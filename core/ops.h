@@ -420,15 +420,9 @@ class Ops {
 };
 
 // O1.
-class Ops::Locked {
+class Ops::Locked : SpinLocked {
  public:
-  explicit Locked(Ops* ops) noexcept : ops_(ops) { ops_->lock_.lock(); }
-  ~Locked() { ops_->lock_.unlock(); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  Ops* ops_;
+  explicit Locked(Ops* ops) noexcept : SpinLocked(&ops->lock_) {}
 };
 
 }  // namespace rc

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include "core/context.h"
-#include "core/mutex_lock.h"
 #include "core/pool_memory.h"
 
 namespace rc {
@@ -111,7 +110,7 @@ Code Regions::alloc(uint64_t bytes, bool zeroed, uint64_t serial, uint64_t* id) 
   }
   uint8_t* at = nullptr;
   {
-    MutexLock lock(&mutex_);
+    SpinLocked locked(&lock_);
     uint32_t* link = find_gap(whole_pages(bytes), &at);
     if (link == nullptr) {
       return fail(kPool, "no %llu bytes in a row are free in the region pool of %llu; free some or raise mr_bytes",
@@ -135,12 +134,12 @@ Code Regions::enroll(void* address, uint64_t bytes, uint32_t access, uint64_t se
   }
   Code code = probe(address, bytes, access);
   if (code != kOk) return code;
-  MutexLock lock(&mutex_);
+  SpinLocked locked(&lock_);
   return enter(serial, static_cast<uint8_t*>(address), bytes, access, true, id);
 }
 
 Code Regions::free(uint64_t id) noexcept {
-  MutexLock lock(&mutex_);
+  SpinLocked locked(&lock_);
   Region* region = nullptr;
   Code code = find(id, &region);
   if (code != kOk || region == nullptr) return code;
@@ -162,7 +161,7 @@ Code Regions::free(uint64_t id) noexcept {
 }
 
 Code Regions::info(uint64_t id, Info* info) noexcept {
-  MutexLock lock(&mutex_);
+  SpinLocked locked(&lock_);
   Region* r = nullptr;
   Code code = find(id, &r);
   if (code == kOk && r != nullptr) *info = {r->base, r->bytes, r->access, r->registered, r->requests, r->grants};
@@ -170,7 +169,7 @@ Code Regions::info(uint64_t id, Info* info) noexcept {
 }
 
 Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint32_t access, Piece* piece) noexcept {
-  MutexLock lock(&mutex_);
+  SpinLocked locked(&lock_);
   Region* r = nullptr;
   Code code = find(id, &r);
   if (code != kOk || r == nullptr) return code;
@@ -196,7 +195,7 @@ Code Regions::hold(Hold why, uint64_t id, uint64_t offset, uint64_t bytes, uint3
 }
 
 void Regions::let_go(Hold why, uint32_t slot) noexcept {
-  MutexLock lock(&mutex_);
+  SpinLocked locked(&lock_);
   *count_of(why, &regions_[slot]) -= 1;
   if (why == Hold::kShare) regions_[slot].direct = false;
 }

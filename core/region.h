@@ -2,7 +2,6 @@
 #ifndef CORE_REGION_H_
 #define CORE_REGION_H_
 
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +9,7 @@
 #include "core/backend.h"
 #include "core/op_wire.h"
 #include "core/result.h"
+#include "core/spin_lock.h"
 
 namespace rc {
 
@@ -87,7 +87,7 @@ class Regions {
   // The link behind which a pool region of so many bytes fits, and where; null: nowhere.
   uint32_t* find_gap(uint64_t bytes, uint8_t** at) noexcept;
 
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  SpinLock lock_;  // every operation of a NIC takes it twice
   Region* regions_ = nullptr;
   uint8_t* pool_ = nullptr;
   bool own_pages_ = false;

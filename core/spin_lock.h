@@ -1,16 +1,13 @@
-// A lock for a few instructions or one copy; who waits spins, then yields.
+// A lock for a few instructions or one copy; who waits spins, then yields, then sleeps.
 #ifndef CORE_SPIN_LOCK_H_
 #define CORE_SPIN_LOCK_H_
 
-#include <sched.h>
-
 #include <atomic>
-
-#include "core/atomics.h"
 
 namespace rc {
 
-// Held for the length of a ring's copy at most; who cannot say so uses try_lock.
+// Held for the length of a ring's copy, or of a system call on a region's pages, at most; who cannot say so uses
+// try_lock.
 class SpinLock {
  public:
   void lock() noexcept {
@@ -20,18 +17,21 @@ class SpinLock {
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
 
  private:
-  static constexpr int kTurns = 100;
   // Out of line, so that who finds it free has nothing to do with it.
-  __attribute__((noinline, cold)) void wait() noexcept {
-    for (int turns = 0; !try_lock(); ++turns) {
-      if (turns < kTurns) {
-        cpu_pause();
-      } else {
-        sched_yield();
-      }
-    }
-  }
+  __attribute__((cold)) void wait() noexcept;  // wait.cc
   std::atomic<bool> held_{false};
+};
+
+// Holds one as long as it lives.
+class SpinLocked {
+ public:
+  explicit SpinLocked(SpinLock* lock) noexcept : lock_(lock) { lock_->lock(); }
+  ~SpinLocked() { lock_->unlock(); }
+  SpinLocked(const SpinLocked&) = delete;
+  SpinLocked& operator=(const SpinLocked&) = delete;
+
+ private:
+  SpinLock* lock_;
 };
 
 }  // namespace rc

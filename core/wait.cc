@@ -2,7 +2,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <time.h>
+
+#include "core/atomics.h"
+#include "core/spin_lock.h"
 
 namespace rc {
 namespace {
@@ -33,6 +37,20 @@ Code wait_ready(int fd, short events, int stop_fd, Deadline deadline, int other_
 }
 
 }  // namespace
+
+// Who holds it may be of a lower real-time priority, which no yield lets run: in the end a sleep does.
+void SpinLock::wait() noexcept {
+  constexpr int kPauses = 100, kYieldsToo = 200;
+  for (int turns = 0; !try_lock(); ++turns) {
+    if (turns < kPauses) {
+      cpu_pause();
+    } else if (turns < kYieldsToo) {
+      sched_yield();
+    } else {
+      nap(-1, -1, kNapMinNs);
+    }
+  }
+}
 
 Code wait_readable(int fd, int stop_fd, Deadline deadline, int other_fd) noexcept {
   return wait_ready(fd, POLLIN, stop_fd, deadline, other_fd);

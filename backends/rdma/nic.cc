@@ -149,7 +149,9 @@ Code rdma_operate(Link* l, const NicWork& work, uint64_t* posted, uint64_t* tick
     if (room(link) <= kSendReserve) return kWouldBlock;
   }
   ibv_sge sge;
-  ibv_send_wr wr = {};
+  ibv_send_wr wr;  // verbs look at what the opcode uses
+  wr.next = nullptr;
+  wr.send_flags = 0;
   wr.wr_id = link->posted + 1;
   wr.sg_list = &sge;
   wr.num_sge = 1;

@@ -13,13 +13,6 @@ void deregister(Registration* r) noexcept {
   r->region.store(0, std::memory_order_relaxed);
 }
 
-Registration* Registrations::find(uint64_t region) noexcept {
-  for (Registration& r : of) {
-    if (r.region.load(std::memory_order_relaxed) == region) return &r;
-  }
-  return nullptr;
-}
-
 Code Registrations::enter(const char* who, ibv_pd* pd, uint64_t region, void* address, uint64_t bytes, uint32_t access,
                           Registration** to) noexcept {
   *to = find(region);

@@ -21,7 +21,12 @@ struct Registrations {
 
   // null: it is not registered. Without the lock by who enters regions, of one that is held: its place is not given to
   // another one then, and the relaxed loads pair with nothing.
-  Registration* find(uint64_t region) noexcept;
+  Registration* find(uint64_t region) noexcept {
+    for (Registration& r : of) {
+      if (r.region.load(std::memory_order_relaxed) == region) return &r;
+    }
+    return nullptr;
+  }
   // One that no request uses makes place for it. `who` has the requests, for the reason.
   Code enter(const char* who, ibv_pd* pd, uint64_t region, void* address, uint64_t bytes, uint32_t access,
              Registration** to) noexcept;

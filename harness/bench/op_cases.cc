@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "capi/rc.h"
+#include "harness/bench/report.h"
 #include "harness/bench/ringchan_cases.h"
 
 namespace rcbench {
@@ -146,8 +147,10 @@ Sample op_sample(const Placement& placement, const std::string& backend, uint32_
     end.end_service();
     side.meet();
   };
+  // In poll mode its sleep would be naps, a thousand a second.
+  std::string server_uri = backend == kOursRdma && flags != 0 ? uri + "&mode=event" : uri;
   auto server = [&](Side& side) {
-    OpEnd end(1, uri, bytes, flags, job);
+    OpEnd end(1, server_uri, bytes, flags, job);
     fill_content(end.memory, bytes, kServed);
     side.meet();
     end.serve();

@@ -4,7 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "harness/conformance/about.h"
@@ -110,6 +112,27 @@ TEST_F(RegionsOfAContext, RegionsNeverOverlap) {
     live.push_back(one);
   }
   EXPECT_GT(full, 0u);
+}
+
+TEST_F(RegionsOfAContext, ThreadsShareThePool) {
+  constexpr uint64_t kThreads = 4, kTurns = 50000;
+  std::atomic<uint64_t> there{0};
+  auto take_and_free = [&](uint64_t mark) {
+    ++there;
+    while (there < kThreads) std::this_thread::yield();
+    for (uint64_t i = 0; i < kTurns; ++i) {
+      rc_mr mr = alloc(sizeof mark);
+      auto* word = static_cast<volatile uint64_t*>(about(mr).address);
+      if (word == nullptr) return;  // the failure has been told
+      *word = mark + i;
+      EXPECT_EQ(mark + i, *word);
+      EXPECT_RC(RC_OK, rc_mr_free(mr));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < kThreads; ++t) threads.emplace_back(take_and_free, t << 32);
+  for (std::thread& thread : threads) thread.join();
+  for (uint32_t i = 0; i < kMost; ++i) alloc(kPool / kMost);  // all of it is there again
 }
 
 TEST_F(RegionsOfAContext, HandlesAreNeverUsedTwice) {
