@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <netdb.h>
 
+#include <chrono>
 #include <string>
 
 #include "harness/conformance/pair.h"
@@ -59,6 +60,30 @@ TEST_P(RdmaNames, WhereNobodyListensThatIsTold) {
   for (const auto& uri : {first(), last()}) {
     EXPECT_RC(RC_E_NO_LISTENER, rc_connect(ctx_, uri.c_str(), nullptr, INT64_C(1000) * 1000 * 1000, &none)) << uri;
   }
+}
+
+// Its silence says that somebody listens, so it is not given up for the other address.
+TEST_P(RdmaNames, AListenerOfThisMachineHasAllTheTime) {
+  rc_listener listener{0};
+  rc_channel none{0};
+  ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener));
+  for (const auto& uri : {first(), last()}) {
+    constexpr std::chrono::milliseconds kTime{2000};
+    auto begun = std::chrono::steady_clock::now();
+    EXPECT_RC(RC_E_TIMEOUT, rc_connect(ctx_, uri.c_str(), nullptr, std::chrono::nanoseconds(kTime).count(), &none));
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, kTime) << uri;
+  }
+}
+
+TEST_P(RdmaNames, AListenerThatComesLaterIsFound) {
+  rc_listener listener{0};
+  rc_channel here{0}, there{0};
+  Doing connecting([&] { return rc_connect(ctx_, first().c_str(), nullptr, kPatience, &there); });
+  // So long the other one has been refused, too.
+  EXPECT_RC(RC_E_NO_LISTENER, rc_connect(ctx_, uri_.c_str(), nullptr, INT64_C(500) * 1000 * 1000, &here));
+  ASSERT_RC(RC_OK, rc_listen(ctx_, uri_.c_str(), nullptr, &listener));
+  EXPECT_RC(RC_OK, rc_accept(listener, kPatience, &here));
+  EXPECT_DONE(RC_OK, connecting);
 }
 
 // No device's; no way to it; a machine that is not there.
