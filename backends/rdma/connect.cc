@@ -397,12 +397,17 @@ Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, 
     RdmaAddresses to;
     code = prepare(context, uri, params, a, &to);
     if (code != kOk) return code;
-    a->to = to.at[a->turn++ % static_cast<uint32_t>(to.count)];
+    a->addresses = static_cast<uint32_t>(to.count);
+    a->to = to.at[a->turn++ % a->addresses];
     code = begin(uri, a);
   }
   if (code == kOk) code = go_on(uri, params, a);
   if (code == kWouldBlock) return code;
   link->heard = a->stage > RdmaPursuit::kAnswer;
+  // Of several addresses only all say so: the next attempt goes on to the next one.
+  a->without = code == kNoDevice ? a->without + 1 : 0;
+  if (code == kNoDevice && a->without < a->addresses)
+    code = fail(kUnreachable, "%s: no RDMA device of this machine has a way to one of its addresses", uri.text);
   return end(code, a, static_cast<RdmaLink*>(link));
 }
 
