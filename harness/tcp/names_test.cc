@@ -19,7 +19,7 @@ class Silent {
     int fd = open();
     EXPECT_EQ(0, bind(fd, reinterpret_cast<sockaddr*>(&at_), sizeof at_));
     EXPECT_EQ(0, listen(fd, 0));
-    for (int i = 0; i < 4; ++i) connect(open(), reinterpret_cast<sockaddr*>(&at_), sizeof at_);
+    for (int i = 0; i < 4; ++i) static_cast<void>(connect(open(), reinterpret_cast<sockaddr*>(&at_), sizeof at_));
   }
 
  private:
