@@ -305,7 +305,7 @@ Code rdma_backend_accept(Context& context, ListenPoint* p, Deadline deadline, Li
     if (taken != kOk && taken != kWouldBlock) return taken;
     // Clients without end keep us neither beyond the deadline nor from a stop.
     if (taken == kOk && !context.stopped() && (deadline.left(now_ns()) != 0 || ++late < kRdmaHalfOpenMax)) continue;
-    if (p->gone)
+    if (p->gone && !context.stopped())
       return fail(kNoDevice, "%s: the RDMA device with that address was removed; listen again when it is back",
                   p->uri.text);
     code = wait_readable(p->fd, context.stop_fd(), next_look(point, deadline));

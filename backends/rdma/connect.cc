@@ -288,17 +288,18 @@ Code end(Code code, RdmaPursuit* a, RdmaLink* link) noexcept {
 // ----------------------------------------------------------------------------------------------------------------
 // in one call
 
-// A machine refuses at once what nobody of its own listens for: who is silent there is a listener.
-Deadline until(const RdmaPursuit& a, Deadline deadline, Deadline answer, const Link* link) noexcept {
+// share: of the time for an answer, what this attempt has. A machine refuses at once what nobody of its own listens
+// for: who is silent there is a listener, and has all of it.
+Deadline until(const RdmaPursuit& a, Deadline deadline, Deadline answer, Deadline share, const Link* link) noexcept {
   if (a.stage > RdmaPursuit::kAnswer) return deadline.or_at(link->heard_until_ns);
-  return a.near ? answer.or_at(link->heard_until_ns) : answer;
+  return a.near ? answer.or_at(link->heard_until_ns) : share;
 }
 
-Code attempt(const Uri& uri, const ChannelParams& params, Deadline deadline, Deadline answer, RdmaPursuit* a,
-             RdmaLink* link) noexcept {
+Code attempt(const Uri& uri, const ChannelParams& params, Deadline deadline, Deadline answer, Deadline share,
+             RdmaPursuit* a, RdmaLink* link) noexcept {
   Code code = begin(uri, a);
   while (code == kOk && (code = go_on(uri, params, a)) == kWouldBlock) {
-    code = wait_readable(a->fd, a->context->stop_fd(), until(*a, deadline, answer, link));
+    code = wait_readable(a->fd, a->context->stop_fd(), until(*a, deadline, answer, share, link));
     if (code == kTimeout) fail_plain(kTimeout, "the connection request was not accepted before the deadline");
   }
   link->heard = a->stage > RdmaPursuit::kAnswer || (a->near && code == kTimeout);
@@ -308,26 +309,27 @@ Code attempt(const Uri& uri, const ChannelParams& params, Deadline deadline, Dea
 // A later attempt may end otherwise.
 bool passes(Code code) noexcept { return code == kNoListener || code == kUnreachable || code == kHandshake; }
 
-// One attempt at each address of the name, until somebody answers. The last one has all the time that is left. An
-// address that no device has a way to is dropped, unless it is the only one. before: what came of the round before.
+// One attempt at each address of the name, until somebody answers, and again if the last one was silent. Only who is
+// the only one has all the time. An address that no device has a way to is dropped, unless it is the only one. before:
+// what came of the round before.
 Code try_each(const Uri& uri, const ChannelParams& params, Deadline deadline, Deadline answer, Code before,
               RdmaAddresses* to, RdmaPursuit* a, RdmaLink* link) noexcept {
   bool refused = to->count > 1 && before == kNoListener;
   for (int i = 0;;) {
     int left = to->count - i;
-    int64_t share = answer.left(now_ns()) / left;
-    Deadline until = left == 1 ? answer : answer.sooner(share < kAttemptNs ? share : kAttemptNs);
+    int64_t most = answer.left(now_ns()) / left;
+    Deadline share = to->count == 1 ? answer : answer.sooner(most < kAttemptNs ? most : kAttemptNs);
     a->to = to->at[i];
-    Code code = attempt(uri, params, deadline, until, a, link);
+    Code code = attempt(uri, params, deadline, answer, share, a, link);
     if (code == kNoDevice && to->count > 1) {
       to->at[i] = to->at[--to->count];
       if (i == to->count) i = 0;
       continue;
     }
     bool silent = code == kTimeout && !link->heard;
-    if (left != 1 && (silent || passes(code))) {
+    if (left != 1 ? silent || passes(code) : silent && answer.left(now_ns()) != 0) {
       refused |= code == kNoListener;
-      ++i;
+      i = (i + 1) % to->count;
       continue;
     }
     // A refusal tells most: a machine is there.
@@ -395,12 +397,17 @@ Code rdma_pursue(Context& context, const Uri& uri, const ChannelParams& params, 
     RdmaAddresses to;
     code = prepare(context, uri, params, a, &to);
     if (code != kOk) return code;
-    a->to = to.at[a->turn++ % static_cast<uint32_t>(to.count)];
+    a->addresses = static_cast<uint32_t>(to.count);
+    a->to = to.at[a->turn++ % a->addresses];
     code = begin(uri, a);
   }
   if (code == kOk) code = go_on(uri, params, a);
   if (code == kWouldBlock) return code;
   link->heard = a->stage > RdmaPursuit::kAnswer;
+  // Of several addresses only all say so: the next attempt goes on to the next one.
+  a->without = code == kNoDevice ? a->without + 1 : 0;
+  if (code == kNoDevice && a->without < a->addresses)
+    code = fail(kUnreachable, "%s: no RDMA device of this machine has a way to one of its addresses", uri.text);
   return end(code, a, static_cast<RdmaLink*>(link));
 }
 

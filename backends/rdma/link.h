@@ -123,6 +123,8 @@ struct RdmaPursuit : Pursuit {
   Context* context;
   Knobs knobs;
   sockaddr_storage to;
+  uint32_t addresses;  // of the name
+  uint32_t without;    // so many attempts in a row found no device
   Endpoint e;
   Parley parley;
   const RdmaHello* offer;  // in the parley

@@ -105,7 +105,7 @@ Code dial(Context& context, const Uri& uri, const TcpAddresses& addresses, Deadl
   int error = 0;
   for (int64_t pause = kRetryMinNs;; pause = pause * 2 < kRetryMaxNs ? pause * 2 : kRetryMaxNs) {
     for (int i = 0; i < addresses.count; ++i) {
-      bool alone = i == addresses.count - 1;
+      bool alone = addresses.count == 1;
       int answer = 0;
       Code code = dial_one(context, addresses.at[i], alone ? deadline : deadline.sooner(kAttemptNs), fd, &answer);
       if (code != kOk) return code;

@@ -95,6 +95,8 @@ TEST_F(RdmaRemoval, IsToldByTheListener) {
     EXPECT_NE(nullptr, strstr(rc::reason(), "192.0.2.1")) << rc::reason();
     EXPECT_NE(nullptr, strstr(rc::reason(), "removed")) << rc::reason();
   }
+  context_->stop();  // who goes on accepting whatever comes is to end
+  EXPECT_EQ(rc::kStopped, rc::kRdmaBackend.accept(*context_, point.get(), rc::Deadline::after(0), nullptr));
 }
 
 // Its other members go on.
