@@ -545,7 +545,8 @@ int32_t rc_listen(rc_ctx ctx, const char* uri, const rc_channel_config* config, 
  * one at a time per listener. Order: clients in the order in which they complete. Since: 0.1. */
 int32_t rc_accept(rc_listener listener, int64_t timeout_ns, rc_channel* channel);
 
-/* Gives a descriptor that is readable while rc_accept has something to do, for epoll and friends.
+/* Gives a descriptor that is readable while rc_accept has something to do, for epoll and friends. A device that was
+ * removed (RC_E_NO_DEVICE) makes it readable once.
  * Parameters: listener; fd - out, owned by the listener: wait on it, nothing else.
  * Returns: RC_OK; RC_E_HANDLE; RC_E_FORKED; RC_E_INVALID (NULL); RC_E_UNSUPPORTED.
  * Blocks: no. Threads: any. Order: none. Since: 0.1. */

@@ -162,6 +162,7 @@ Code accept_once(Context& context, FallbackPoint* point, Link* link) noexcept {
     bool told = member->gone && point->count > 1;  // once is enough: the others go on
     Context::blank(link, member->ops->link_bytes);
     Code code = member->ops->accept(context, member, Deadline::after(0), link);
+    if (point->count == 1) point->gone = member->gone;
     if (code == kOk) {
       point->turn = (point->turn + i + 1) % point->count;
       memcpy(link->uri, member->uri.text, sizeof link->uri);

@@ -117,7 +117,9 @@ TEST_F(RdmaRemoval, IsToldOnceByAList) {
   g_removed = true;
   EXPECT_EQ(rc::kNoDevice, accept());
   EXPECT_EQ(rc::kTimeout, accept());
+  EXPECT_FALSE(list.gone);
   list.count = 1;  // if nobody is left, every time
   EXPECT_EQ(rc::kNoDevice, accept());
+  EXPECT_TRUE(list.gone);  // to a mesh once all the same
 }
 #endif
