@@ -172,7 +172,8 @@ Code Ops::serve_locked() noexcept {
   if (over_) return kOk;
   Code code = arrived() ? drain() : kOk;
   if (code == kOk) land();
-  return code == kOk ? pump() : code;
+  if (code == kOk) code = pump();
+  return code == kOk && rx_.credit_due() ? tell_credit() : code;  // if no answer took it along
 }
 
 Code Ops::broken(const char* what) noexcept {
@@ -211,7 +212,7 @@ Code Ops::drain() noexcept {
     placed_from_ = placed_to_ = 0;
   }
   applied_.store(rx_.read_index(), std::memory_order_release);  // pairs with the acquire in idle
-  return rx_.credit_due() ? tell_credit() : kOk;
+  return kOk;
 }
 
 Code Ops::tell_credit() noexcept {
@@ -221,8 +222,8 @@ Code Ops::tell_credit() noexcept {
     ring_peer();
     return kOk;
   }
-  outbox_->op_credit.store(rx_.credit_to_tell(), std::memory_order_relaxed);
-  WorkRequest wr = {&outbox_->op_credit, offsetof(Inbox, op_credit), sizeof(uint64_t), true};
+  uint64_t credit = rx_.credit_to_tell();
+  WorkRequest wr = credit_at(&credit);
   return link_->ops->post(link_, &wr, 1);
 }
 

@@ -241,7 +241,7 @@ class Ops {
   // What to_send_ holds: a kind and a slot.
   enum Item : uint32_t { kRequestItem = 0 << 16, kGrantItem = 1 << 16, kRevokeItem = 2 << 16, kRevokedItem = 3 << 16 };
   static constexpr int64_t kGoneNs = 0;                    // when a lease is over whose owner said so
-  static constexpr uint32_t kPublishMost = 4;              // a frame that wraps somewhere, and the tail
+  static constexpr uint32_t kPublishMost = 4;              // a frame that wraps somewhere, credit, and the tail
   static constexpr uint32_t kRemotesMax = 2 * kGrantsMax;  // by the owner's slot, and behind those by token
 
   bool arrived() const noexcept {
@@ -272,6 +272,7 @@ class Ops {
   Code publish() noexcept;
   uint32_t place(const Spans& s, const uint8_t* from, WorkRequest* wr) noexcept;
   static WorkRequest tail_at(const uint64_t* tail) noexcept;
+  static WorkRequest credit_at(const uint64_t* credit) noexcept;
   Code post_written(WorkRequest* wr, uint32_t n) noexcept;
   bool lend(const OpFrame& frame, const uint8_t* payload) noexcept;
   Code tell_credit() noexcept;

@@ -80,12 +80,19 @@ WorkRequest Ops::tail_at(const uint64_t* tail) noexcept {
   return {tail, offsetof(Inbox, op_line) + offsetof(TailLineOf<std::atomic<uint64_t>>, tail), sizeof *tail, true};
 }
 
-// With the tail behind them.
+WorkRequest Ops::credit_at(const uint64_t* credit) noexcept {
+  return {credit, offsetof(Inbox, op_credit), sizeof *credit, true};
+}
+
+// With the tail behind them, and credit that is due: two posts would be two system calls, or two doorbells.
 Code Ops::post_written(WorkRequest* wr, uint32_t n) noexcept {
-  uint64_t tail = tx_.written();
+  uint64_t tail = tx_.written(), credit = rx_.read_index();
+  bool due = rx_.credit_due();
+  if (due) wr[n++] = credit_at(&credit);
   wr[n++] = tail_at(&tail);
   Code code = link_->ops->post(link_, wr, n);
   if (code == kOk) tx_.set_published();
+  if (code == kOk && due) rx_.credit_to_tell();
   full_ = code == kWouldBlock;
   return code;
 }
